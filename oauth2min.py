@@ -19,14 +19,14 @@ A user, in the browser (authorization code with PKCE, section 4.1, RFC 7636, RFC
             print(item["track"]["name"])
 
 What it follows: RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE),
-8252 (native applications), 8414 (server metadata), 8628 (devices), 9207 (issuer in the answer)
-and 9700 (what went wrong with all of it so far, and what to do instead).
+8252 (native applications), 8414 (server metadata), 8628 (devices), 9207 (the issuer in the
+answer) and 9700 (what went wrong so far, and what to do instead).
 
 What is not here: the implicit and the password grant (RFC 9700 forbids them), validation of ID
-tokens (the standard library has no RSA), and async (`await asyncio.to_thread(client.get, url)`).
+tokens (the standard library has no RSA), async (use `await asyncio.to_thread(client.get, url)`).
 
-The file reads from the top: errors, the token, where it is kept, the client, and then what the
-client is built from. Calls point down. You may stop at any banner.
+Read it from the top: errors, the token, where it is kept, the client, and then what the client
+is built from. Calls point down the file. You may stop at any banner.
 """
 import base64
 import contextlib
@@ -34,7 +34,7 @@ import email.utils
 import errno
 import hashlib
 import http.client
-import json as jsonlib
+import json
 import os
 import re
 import select
@@ -49,17 +49,17 @@ from collections import deque, namedtuple
 from urllib.error import URLError
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # `typing` is not needed at run time, and costs every start a few milliseconds
+if TYPE_CHECKING:  # `typing` would cost every start a few milliseconds, for nothing
     import ssl
+    from email.message import Message
     from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, Protocol
+    Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
+    Origin = tuple[str, str, int]
 
     class Store(Protocol):
         def load(self) -> "dict[str, Any] | None": ...
         def save(self, record: "dict[str, Any] | None") -> None: ...
         def lock(self) -> "ContextManager[object]": ...
-
-    Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
-    Headers = Mapping[str, str]
 
 __version__ = "0.1.0"
 __all__ = ["Client", "Token", "TokenFile", "Response", "AuthorizationRequest", "discover",
@@ -70,18 +70,18 @@ MARGIN = 30             # seconds before its end that a token counts as expired:
 LOGIN_TIME = 300        # seconds that a user has in the browser
 MAX_ANSWER = 1 << 20    # bytes read of a token answer, of metadata, of an error
 MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, gzip undone: room for honest data
-MAX_IDLE = 64           # connections kept idle for each origin, and origins they are kept for
-IDLE_TIME = 120         # seconds; after that a middlebox may have forgotten an idle connection
+MAX_IDLE = 64           # idle connections kept for an origin, and origins they are kept for
+IDLE_TIME = 120         # seconds, then a middlebox may have forgotten an idle connection
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-GRANT_TYPES = ("client_credentials", "authorization_code", DEVICE_CODE)
-AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+GRANT_TYPES = "client_credentials", "authorization_code", DEVICE_CODE
+AUTH_METHODS = "client_secret_basic", "client_secret_post", "none"
 
 
 # --- Errors ----------------------------------------------------------------------------------
 
 class OAuth2Error(Exception):
-    """What all errors here have in common, but your own mistakes (ValueError, TypeError) and the
-    network's (OSError, mostly `urllib.error.URLError`). No message holds a secret."""
+    """The base of all errors but your own mistakes (ValueError, TypeError) and the network's
+    (OSError, mostly `urllib.error.URLError`). No message holds a secret."""
 
     def __init__(self, message: str = "", **facts: "Any") -> None:
         super().__init__(message)
@@ -89,21 +89,17 @@ class OAuth2Error(Exception):
 
 
 class AuthorizationError(OAuth2Error):
-    """The user or the authorization endpoint said no (RFC 6749 section 4.1.2.1), or the answer
-    is not one to our question. What to do: mend what `.error` names, then `login()` again."""
+    """The user or the authorization endpoint said no (RFC 6749 section 4.1.2.1), or the answer is
+    not one to our question. Mend what `.error` names, then `login()` again."""
 
-    error: "str | None" = None
-    error_description: "str | None" = None
-    error_uri: "str | None" = None
+    error = error_description = error_uri = None  # type: str | None
 
 
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or nothing sensible: then `.error` is
     None. `.status` is that of the HTTP answer."""
 
-    error: "str | None" = None
-    error_description: "str | None" = None
-    error_uri: "str | None" = None
+    error = error_description = error_uri = None  # type: str | None
     status: int = 0
 
 
@@ -119,7 +115,7 @@ class ResponseError(OAuth2Error):
 
 class RateLimited(ResponseError):
     """429, or 503 with Retry-After. Try again after `.retry_after` seconds (1.0 where the server
-    does not say), or let the client wait by itself: `Client(max_wait=60)`."""
+    does not say), or let the client wait for you: `Client(max_wait=60)`."""
 
     retry_after: float = 1.0
 
@@ -149,10 +145,11 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
         # It goes into a header: a line break in it would begin a header of the server's choice.
         if not isinstance(access_token, str) or not re.fullmatch("[!-~]+", access_token):
             raise ValueError("an access token is a string of visible ASCII characters")
-        if not isinstance(expires_at, (int, float, type(None))) or isinstance(expires_at, bool):
-            raise ValueError("expires_at is a number of seconds (as of time.time()) or None")
-        if not all(isinstance(text, (str, type(None))) for text in (refresh_token, scope)):
-            raise ValueError("refresh_token and scope are strings or None")
+        if expires_at is not None and (type(expires_at) not in (int, float)):
+            raise ValueError("expires_at is a number of seconds, as time.time() gives, or None")
+        for text in (refresh_token, scope):
+            if not isinstance(text, (str, type(None))):
+                raise ValueError("refresh_token and scope are strings or None")
         return super().__new__(cls, access_token, token_type, expires_at, refresh_token or None,
                                scope, raw)
 
@@ -167,8 +164,8 @@ class TokenFile:
     """Keeps a token in a JSON file that only you can read, safely for any number of processes.
 
     The file is replaced in one step, so it is whole at every moment. The lock, a file beside it,
-    is the system's: it is free as soon as its owner is dead. Write another store (a database, a
-    key ring) with the same three methods; `load` and `save` are only called inside `lock`.
+    is the system's: free as soon as its owner is dead. Another store (a database, a key ring) has
+    the same three methods; the client calls `load` and `save` only inside `with lock()`.
     """
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
@@ -181,24 +178,23 @@ class TokenFile:
         return "TokenFile(%r)" % self.path
 
     def load(self) -> "dict[str, Any] | None":
-        """The saved record, None without a file. StoreError if it is not one; it is moved aside,
-        since the token in it may still be saved by hand."""
+        """The saved record, None without a file. A damaged file is moved aside, since somebody may
+        still read the token in it, and named in a StoreError."""
         try:
             with open(self.path, "rb") as file:
                 text = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError("cannot read the token file %s (%s): mend that, or name another file"
+            raise StoreError("cannot read the token file %s (%s): mend that or name another file"
                              % (self.path, error.strerror)) from None
         record = _json(text)
-        if record is None and text.strip() == b"null" or isinstance(record, dict):
+        if isinstance(record, dict) or text.strip() == b"null":
             return record
-        damaged = self.path + ".damaged"
         with contextlib.suppress(OSError):
-            os.replace(self.path, damaged)
-        raise StoreError("the token file %s is damaged; it is now %s: log in again"
-                         % (self.path, damaged))
+            os.replace(self.path, self.path + ".damaged")
+        raise StoreError("the token file %s is damaged and was renamed to .damaged: log in again"
+                         % self.path)
 
     def save(self, record: "dict[str, Any] | None") -> None:
         """Replaces the record; None removes it. OSError if the disk does not take it."""
@@ -206,17 +202,17 @@ class TokenFile:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
             return
-        text = jsonlib.dumps(record, indent=1).encode("ascii")
+        text = json.dumps(record, indent=1).encode("ascii")
         os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
         new = "%s.%d.new" % (self.path, os.getpid())
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)
         try:
-            # O_EXCL: it is ours alone, with this mode, and no link that somebody laid there.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+            # O_EXCL: a file of our own with this mode, not a link that somebody laid there.
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())  # before the rename: else a power cut leaves it empty
+                os.fsync(file.fileno())  # before the rename, or a power cut leaves it empty
             os.replace(new, self.path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -225,8 +221,8 @@ class TokenFile:
 
     @contextlib.contextmanager
     def lock(self) -> "Iterator[None]":
-        """Held by one process, and one thread of it, at a time. Where the system cannot lock, it
-        warns and goes on: one user on one machine loses nothing by that."""
+        """Held by one thread of one process at a time. Where the system cannot lock, this warns
+        and goes on: a single process loses nothing by that."""
         folder, name = os.path.split(self.path)
         file = None
         try:
@@ -238,45 +234,32 @@ class TokenFile:
                     os.unlink(os.path.join(folder, entry))
         except (OSError, ImportError) as error:
             warnings.warn("cannot lock the token file %s (%s): let no other process use it"
-                          % (self.path, error), RuntimeWarning, stacklevel=2)
+                          % (self.path, error), RuntimeWarning, stacklevel=4)
         try:
             yield
         finally:
             if file is not None:
                 with contextlib.suppress(OSError, ImportError):
-                    _lock_file(file, False)  # closing is not enough: a forked child has it too
+                    _lock_file(file, False)  # to close is not enough: a forked child has it too
                 os.close(file)
 
 
 def _lock_file(file: int, wanted: bool) -> None:
     try:
         import fcntl
+        fcntl.flock(file, fcntl.LOCK_EX if wanted else fcntl.LOCK_UN)
     except ImportError:
         import msvcrt  # Windows
         while True:
             try:
-                mode = msvcrt.LK_LOCK if wanted else msvcrt.LK_UNLCK
-                return msvcrt.locking(file, mode, 1)
+                msvcrt.locking(file, msvcrt.LK_LOCK if wanted else msvcrt.LK_UNLCK, 1)
+                return
             except OSError as error:
-                if error.errno != 36:  # EDEADLOCK: it tried for ten seconds
+                if error.errno != errno.EDEADLOCK:  # which means: not within ten seconds
                     raise
-    fcntl.flock(file, fcntl.LOCK_EX if wanted else fcntl.LOCK_UN)
 
 
-class _NoStore:
-    """The store of a client that was given none: its token lives as long as the program."""
-
-    def load(self) -> None:
-        return None
-
-    def save(self, record: object) -> None:
-        pass
-
-    def lock(self) -> "ContextManager[object]":
-        return contextlib.ExitStack()
-
-
-# --- Client: making one ----------------------------------------------------------------------
+# --- Client ----------------------------------------------------------------------------------
 
 # The token in use; from when on (clock time) it counts as expired, None for never; the scope that
 # was asked for, which need not be the one granted.
@@ -288,11 +271,10 @@ class Client:
 
     `server` is a name in PROVIDERS, an issuer URL (RFC 8414), or a dict of metadata. `grant_type`
     says how a first token is obtained. `store` is a path or an object like TokenFile. A relative
-    URL is appended to `base_url`; only its origin ever sees the token. `timeout` is in seconds,
-    for each request; `max_wait` is how many seconds in all a request may wait for a rate limit.
+    URL is appended to `base_url`, whose origin alone sees the token. `timeout` is in seconds, for
+    each request; `max_wait` is how many seconds in all a request may wait for a rate limit.
     `context` is for a private CA or a client certificate, `handlers` are further urllib handlers,
     such as a ProxyHandler. `trace` gets every HTTP message as text, secrets masked: try `print`.
-
     Threads may share a client. A wrong value is a ValueError, here and not later.
     """
 
@@ -301,15 +283,14 @@ class Client:
                  scope: "str | Iterable[str] | None" = None,
                  redirect_uri: str = "http://127.0.0.1/callback",
                  store: "str | os.PathLike[str] | Store | None" = None,
-                 base_url: "str | None" = None, headers: "Headers | None" = None,
+                 base_url: "str | None" = None, headers: "Mapping[str, str] | None" = None,
                  timeout: float = 30, max_wait: float = 0,
                  context: "ssl.SSLContext | None" = None,
                  handlers: "Iterable[urllib.request.BaseHandler]" = (),
                  trace: "Callable[[str], object] | None" = None) -> None:
-        if not isinstance(client_id, str) or not client_id:
-            raise ValueError("client_id must be a non-empty string (is its variable set?)")
-        if client_secret is not None and (not isinstance(client_secret, str) or not client_secret):
-            raise ValueError("client_secret must be None or a non-empty string")
+        for name, text in ("client_id", client_id), ("client_secret", client_secret or "none"):
+            if not isinstance(text, str) or not text:
+                raise ValueError("%s must be a non-empty string: is its variable set?" % name)
         if grant_type not in GRANT_TYPES:
             raise ValueError("grant_type must be one of: " + ", ".join(GRANT_TYPES))
         if not (timeout > 0 and max_wait >= 0):
@@ -320,28 +301,24 @@ class Client:
         self._grant_type, self._scope = grant_type, _scope(scope)
         self._redirect_uri = _redirect_uri(redirect_uri)
         self._base_url = base_url or self._server.get("base_url")
+        self._headers = _headers(headers)
+        self._timeout, self._max_wait = timeout, max_wait
+        self._opener = _opener(context, tuple(handlers), self._allow_http, trace)
+        self._store: "Any" = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
+        if store and not all(hasattr(self._store, name) for name in ("load", "save", "lock")):
+            raise TypeError("store must be a path, or have load(), save(record) and lock()")
         for url in (self._base_url, self._server.get("issuer"), self._server.get("token_endpoint")):
             if url is not None:
                 _origin(url, self._allow_http)
-        self._headers = dict(headers or {})
-        _check_headers(self._headers)
-        self._timeout, self._max_wait = timeout, max_wait
-        self._trace = trace
-        self._opener = _opener(context, handlers, self._allow_http, trace)
-        self._store: "Any" = store or _NoStore()
-        if isinstance(store, (str, os.PathLike)):
-            self._store = TokenFile(store)
-        elif not all(hasattr(self._store, name) for name in ("load", "save", "lock")):
-            raise TypeError("store must be a path or have load(), save(record) and lock()")
         # What a stored token is good for, and for nothing else.
         self._bound = {"server": self._server.get("issuer") or self._server["token_endpoint"],
                        "client_id": client_id, "grant_type": grant_type}
-        self._held: "Any" = None    # a _Held, or None
-        self._seen: "Any" = None    # the token that the store held when we last looked or saved
-        self._lock, self._pid = threading.RLock(), os.getpid()
+        self._held: "Any" = None    # a _Held or None: read without a lock, replaced under one
+        self._seen: "Any" = None    # the token in the store, when we last read or wrote it
+        self._lock, self._process = threading.RLock(), os.getpid()
 
     def __repr__(self) -> str:
-        return "<Client %r at %s>" % (self._client_id, self._bound["server"])
+        return "<Client %r of %s>" % (self._client_id, self._bound["server"])
 
     def __enter__(self) -> "Client":
         return self
@@ -349,31 +326,30 @@ class Client:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Closes the idle connections. The client can still be used; it opens new ones."""
-        for handler in self._opener.handlers:
-            if isinstance(handler, _KeepAlive):
-                handler.close_idle()
-
     def __del__(self) -> None:
         if hasattr(self, "_opener"):
             self.close()
 
+    def close(self) -> None:
+        """Closes the idle connections. The client can still be used, it opens new ones."""
+        for handler in self._opener.handlers:  # type: ignore[attr-defined]
+            if isinstance(handler, _KeepAlive):
+                handler.close_idle()
+
     # --- using it ---
 
-    def get(self, url: str, params: "Params" = None,
-            headers: "Headers | None" = None) -> "Response":
+    def get(self, url: str, params: "Params" = None, **more: "Any") -> "Response":
         """`request` with the method GET."""
-        return self.request("GET", url, params, headers=headers)
+        return self.request("GET", url, params, **more)
 
     def post(self, url: str, data: "Params | bytes" = None, json: object = None,
-             params: "Params" = None, headers: "Headers | None" = None) -> "Response":
+             **more: "Any") -> "Response":
         """`request` with the method POST."""
-        return self.request("POST", url, params, data, json, headers)
+        return self.request("POST", url, data=data, json=json, **more)
 
     def request(self, method: str, url: str, params: "Params" = None,
                 data: "Params | bytes" = None, json: object = None,
-                headers: "Headers | None" = None) -> "Response":
+                headers: "Mapping[str, str] | None" = None) -> "Response":
         """Sends an authorized request and returns the answer, read to its end.
 
         `data` is a form (a mapping or pairs) or a body as it is (str, bytes); `json` is sent as
@@ -383,25 +359,23 @@ class Client:
         """
         url = _absolute(self._base_url, url, params)
         body, content_type = _body(data, json)
-        sent = dict(content_type, **{"Accept-Encoding": "gzip"})
-        sent.update({name.capitalize(): value for name, value in (headers or {}).items()})
-        return self._request(method, url, body, sent, self._home(url))
+        return self._read(method, url, body, {**content_type, **_headers(headers)}, self._home(url))
 
     def open(self, url: "str | urllib.request.Request") -> "http.client.HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large for
         memory. Close it (`with`). The errors are those of `request`."""
-        if isinstance(url, str):
-            url = urllib.request.Request(_absolute(self._base_url, url, None))
-        address = _absolute(self._base_url, url.full_url, None)
-        headers = dict(url.header_items())
-        return self._send(url.get_method(), address, url.data, headers, self._home(address))
+        request = urllib.request.Request(_absolute(self._base_url, url, None)) if isinstance(
+            url, str) else url
+        address = _absolute(None, request.full_url, None)
+        return self._send(request.get_method(), address, request.data,
+                          _headers(dict(request.header_items())), self._home(address))
 
     def pages(self, url: str, params: "Params" = None,
               next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None
               ) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good then.
 
-        The next page is found by `Link: rel=next`, or a link called `next` or `@odata.nextLink`
+        The next page is found by `Link: rel=next`, or by a link called `next` or `@odata.nextLink`
         on the page or one level down; `next="paging.next"` names the link; a pair such as
         `("meta.next_token", "pagination_token")` names a cursor and the parameter that takes it;
         a function gets the page and returns the link. The end is a link that is missing, empty or
@@ -409,33 +383,34 @@ class Client:
         """
         first = url = _absolute(self._base_url, url, params)
         home, seen = self._home(url), set()
-        while url and url not in seen:
+        while url not in seen:
             seen.add(url)
-            answer = self._request("GET", url, None, {"Accept-Encoding": "gzip"}, home)
+            answer = self._read("GET", url, None, {}, home)
             page = answer.json()
             yield page
             if isinstance(next, tuple):
-                cursor = _at(page, next[0])
-                url = _with_parameter(first, next[1], cursor) if cursor else ""
-                continue
-            link = (_next_link(answer, page) if next is None else
-                    next(page) if callable(next) else _at(page, next))
-            url = _absolute(None, urllib.parse.urljoin(answer.url, link), None) if link else ""
+                link = _at(page, next[0]) and _with_parameter(first, next[1], _at(page, next[0]))
+            elif callable(next):
+                link = next(page)
+            else:
+                link = _next_link(answer, page) if next is None else _at(page, next)
+            if not link:
+                return
+            url = _absolute(None, urllib.parse.urljoin(answer.url, link), None)
 
     def access_token(self) -> str:
-        """A valid access token, renewed if need be: for use with any other HTTP library. Ask for
-        it anew before each request. Raises what renewing raises: TokenError, LoginRequired."""
-        token: str = self._current().token.access_token
-        return token
+        """A valid access token, renewed if need be, for use with any other HTTP library: ask for
+        it before each request. Raises LoginRequired, or TokenError if renewing fails."""
+        return str(self._current().token.access_token)
 
     @property
     def token(self) -> "Token | None":
-        """The current Token, fresh or not, from memory or else from the store. Assigning one saves
-        it to the store too; assigning None forgets it."""
+        """The current Token, good or not, out of memory or else the store. Assigning one saves it
+        in the store too; assigning None forgets it."""
         if self._held is None:
             with self._alone():
                 self._newest()
-        return self._held.token if self._held else None
+        return self._held and self._held.token
 
     @token.setter
     def token(self, token: "Token | None") -> None:
@@ -457,99 +432,83 @@ class Client:
         added to the authorization request. Raises AuthorizationError for a no, LoginRequired when
         `timeout` seconds are over (300; a device code says for itself how long it lives).
         """
-        try:
+        with contextlib.suppress(LoginRequired):
             held = self._current()
             if set(self._scope.split()) <= set(held.scope.split()):
-                return held.token
-        except LoginRequired:
-            pass
+                return held.token  # type: ignore[no-any-return]
         if self._grant_type == DEVICE_CODE:
             return self._device_login(open_browser, timeout)
-        with _Callback(self._redirect_uri) as callback:  # listen first: no answer can be missed
+        with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
             _show_address(asked.url, bool(callback.servers), open_browser)
             answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout)
-            return self.exchange(asked, answer)  # the browser is told how it ended after this
+            return self.exchange(asked, answer)  # and only then the browser is told how it ended
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
-        """The first half of a login: send the user's browser to `.url`, and keep the whole, in
-        the user's session, for `exchange`. In a web application `redirect_uri` is your page."""
-        redirect_uri = _redirect_uri(redirect_uri or self._redirect_uri)
-        parameters = {**self._facts.get("authorization_parameters", {}), **parameters}
-        return _authorization_request(self._endpoint("authorization_endpoint"), self._client_id,
-                                      redirect_uri, self._scope, self._facts.get("pkce", True),
-                                      parameters)
+        """The first half of a login: send the user's browser to `.url`, and keep the whole in the
+        user's session, for `exchange`. In a web application `redirect_uri` is a page of yours."""
+        url, facts = self._endpoint("authorization_endpoint"), self._facts
+        form = {"response_type": "code", "client_id": self._client_id,
+                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
+                "scope": self._scope or None}
+        parameters = {**facts.get("authorization_parameters", {}), **parameters}
+        return _authorization_request(url, form, parameters, facts.get("pkce", True))
 
     def exchange(self, authorization_request: "AuthorizationRequest | Iterable[str]",
                  response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its query.
-
-        Raises AuthorizationError if it is not the answer to this request (then nothing is sent
-        and the code is not spent), or if the answer is no.
-        """
+        AuthorizationError if it is no answer to this request (then nothing is sent and the code
+        is not spent), or if the answer is no."""
         asked = AuthorizationRequest(*authorization_request)
-        parameters = {"code": _code(asked, response, self._facts),
-                      "redirect_uri": asked.redirect_uri,
-                      "code_verifier": asked.code_verifier or None}
-        token = self.request_token("authorization_code", **parameters)
+        token = self.request_token(
+            "authorization_code", code=_code(asked, response, self._facts),
+            redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier or None)
         with self._alone():
-            return self._keep(token, self._scope)
+            return self._keep(token, self._scope).token  # type: ignore[no-any-return]
 
-    def logout(self) -> bool:
-        """Revokes the token where the server can (RFC 7009) and forgets it in any case. Returns
-        whether the server confirmed; if not, the token may live until it expires."""
-        with self._alone():
-            token = self.token
-            try:
-                # The refresh token first: whoever stops us here has taken the longer lever.
-                return token is not None and all([
-                    self._revoke(value, hint) for value, hint in
-                    ((token.refresh_token, "refresh_token"), (token.access_token, "access_token"))
-                    if value])
-            finally:
-                self._keep(None, "")
-
-    def _revoke(self, token: str, hint: str) -> bool:
-        if "revocation_endpoint" not in self._facts:
-            return False
-        try:
-            answer = self._post("revocation_endpoint", {"token": token, "token_type_hint": hint})
-        except OSError:
-            return False
-        return 200 <= answer.status_code < 300
-
-    def _device_login(self, open_browser: "bool | Callable[[str], object] | None",
-                      timeout: "float | None") -> Token:
-        """RFC 8628: the user types a short code on another device while we ask again and again."""
+    def _device_login(self, open_browser: "Any", timeout: "float | None") -> Token:
+        """RFC 8628: the user types a short code on another device, and we ask again and again."""
         answer = self._post("device_authorization_endpoint", {"scope": self._scope or None})
-        fields = _fields(answer, self._secrets())
-        code, user_code, address = (fields.get(name) for name in (
-            "device_code", "user_code", "verification_uri"))
-        address = address or fields.get("verification_url")  # Google's, from before the RFC
-        if not (isinstance(code, str) and isinstance(user_code, str) and isinstance(address, str)):
-            raise TokenError("the device authorization endpoint gave no code", status=200)
-        _show_code(_printable(user_code), _printable(address), open_browser)
-        interval = _seconds(fields.get("interval")) or 5.0
-        life = _seconds(fields.get("expires_in")) or LOGIN_TIME
-        deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
+        fields = _fields(answer, "device_code", self._secrets())
+        address = fields.get("verification_uri") or fields.get("verification_url")  # Google's
+        _show_code(fields.get("user_code"), address, open_browser)
+        interval, life = _seconds(fields.get("interval")) or 5, _seconds(fields.get("expires_in"))
+        deadline = time.monotonic() + min(life or LOGIN_TIME, timeout or life or LOGIN_TIME)
         while time.monotonic() + interval < deadline:
             time.sleep(interval)
             try:
-                token = self.request_token(DEVICE_CODE, device_code=code)
+                token = self.request_token(DEVICE_CODE, device_code=fields["device_code"])
             except TokenError as error:
-                if error.error == "slow_down":
-                    interval += 5  # section 3.5
-                elif error.error == "access_denied":
+                if error.error == "access_denied":
                     raise AuthorizationError("the user said no", error=error.error) from None
-                elif error.error == "expired_token":
+                if error.error == "expired_token":
                     break
-                elif error.error != "authorization_pending":
+                if error.error not in ("authorization_pending", "slow_down"):
                     raise
+                interval += 5 if error.error == "slow_down" else 0  # section 3.5
             else:
                 with self._alone():
-                    return self._keep(token, self._scope)
+                    return self._keep(token, self._scope).token  # type: ignore[no-any-return]
         raise LoginRequired("nobody confirmed the code in time: call login() for a new one")
+
+    def logout(self) -> bool:
+        """Revokes the token where the server can (RFC 7009) and forgets it in any case. Returns
+        whether the server confirmed; if not, the token may live on until it expires."""
+        with self._alone():
+            token, confirmed = self.token, []
+            try:
+                # The refresh token first: it is the one that lasts.
+                for name in ("refresh_token", "access_token"):
+                    if token and getattr(token, name) and "revocation_endpoint" in self._facts:
+                        form = {"token": getattr(token, name), "token_type_hint": name}
+                        answer = self._post("revocation_endpoint", form)
+                        confirmed.append(200 <= answer.status_code < 300)
+            except OSError:
+                confirmed.append(False)
+            finally:
+                self._keep(None, "")
+        return bool(confirmed) and all(confirmed)
 
     # --- the grants ---
 
@@ -560,39 +519,35 @@ class Client:
             held = self._newest()
             if held is None or held.token.refresh_token is None:
                 raise LoginRequired("there is no refresh token: call login()")
-            return self._refresh(held).token
+            return self._refresh(held).token  # type: ignore[no-any-return]
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
         """Any grant, the standard's or an extension: posts to the token endpoint and returns the
         Token, which is kept nowhere (assign it to `token` for that). Raises TokenError."""
         form = {"grant_type": grant_type, **self._facts.get("token_parameters", {}), **parameters}
+        secrets = self._secrets(*[form[name] for name in form if name not in _PUBLIC])
         answer = self._post("token_endpoint", form)
-        secrets = self._secrets(*[value for name, value in form.items() if name != "grant_type"])
-        fields = _fields(answer, secrets, self._client_secret or "")
-        return _token(fields, answer.status_code)
+        return _token(_fields(answer, "access_token", secrets, self._client_secret))
 
     def _post(self, endpoint: str, form: "Mapping[str, str | None]") -> "Response":
-        """Every form that carries client authentication leaves from here."""
-        url = self._endpoint(endpoint)
-        method = self._facts.get("token_endpoint_auth_method")
-        if method is None:
-            method = "client_secret_basic" if self._client_secret else "none"
-        headers, form = _authenticate(method, self._client_id, self._client_secret, form)
+        """A form with the client's credentials. A Request that is no _ApiRequest gets no bearer
+        token, and is not redirected."""
+        url, method = self._endpoint(endpoint), self._facts.get("token_endpoint_auth_method")
+        headers, form = _authenticate(
+            method or ("client_secret_basic" if self._client_secret else "none"),
+            self._client_id, self._client_secret, form)
         body, content_type = _body({k: v for k, v in form.items() if v is not None}, None)
         request = urllib.request.Request(url, body, {**headers, **content_type}, method="POST")
         return _read(self._opener.open(request, timeout=self._timeout), MAX_ANSWER)
 
     def _secrets(self, *more: "str | None") -> "list[str]":
         """What no message may repeat, even where a server does."""
-        token = self._held.token if self._held else None
-        values = [self._client_secret, *more] + ([token[0], token[3]] if token else [])
-        return [value for value in values if value]
-
-    # --- the server ---
+        token = self._held.token if self._held else (None,) * 4
+        return [text for text in (self._client_secret, token[0], token[3], *more) if text]
 
     @property
     def _facts(self) -> "dict[str, Any]":
-        """The server's metadata; of an issuer, fetched when first needed."""
+        """The server's metadata; an issuer's are fetched when they are first needed."""
         if "token_endpoint" not in self._server:
             with self._alone():
                 if "token_endpoint" not in self._server:
@@ -603,7 +558,7 @@ class Client:
     def _endpoint(self, name: str) -> str:
         url = self._facts.get(name)
         if not isinstance(url, str):
-            raise ValueError("the server's metadata has no %r, which this needs" % name)
+            raise ValueError("this needs %r, which the server's metadata does not have" % name)
         _origin(url, self._allow_http)
         return url
 
@@ -634,11 +589,10 @@ class Client:
                         raise
             if self._grant_type == "client_credentials":
                 token = self.request_token("client_credentials", scope=self._scope or None)
-                self._keep(token, self._scope)
-                return self._held, True
+                return self._keep(token, self._scope), True
             self._held = None
             raise LoginRequired("the access token is no longer good and there is no refresh token: "
-                                "call login()" if held else "no token yet: call login()")
+                                "call login()" if held else "there is no token yet: call login()")
 
     def _refresh(self, held: "_Held") -> "_Held":
         try:
@@ -652,103 +606,96 @@ class Client:
                 return newer
             self._held = None  # so that the dead refresh token is not tried again
             raise LoginRequired("the refresh token is no longer good: call login()") from None
-        # Servers that do not rotate send none: the old one stays (RFC 6749 section 6).
-        self._keep(new._replace(refresh_token=new.refresh_token or held.token.refresh_token,
-                                scope=new.scope or held.token.scope), held.scope)
-        return self._held
+        # Servers that do not rotate send none: then the old one stays (RFC 6749 section 6).
+        return self._keep(new._replace(refresh_token=new.refresh_token or held.token.refresh_token,
+                                       scope=new.scope or held.token.scope), held.scope)
 
     @contextlib.contextmanager
     def _alone(self) -> "Iterator[None]":
-        if self._pid != os.getpid():  # forked: a thread that is not here may have held the lock
-            self._lock, self._pid = threading.RLock(), os.getpid()
-        with self._lock:
-            with self._store.lock():
-                yield
+        if self._process != os.getpid():  # forked: a thread that is not here may have the lock
+            self._lock, self._process = threading.RLock(), os.getpid()
+        with self._lock, self._store.lock() if self._store else contextlib.ExitStack():
+            yield
 
-    def _newest(self) -> "_Held | None":
+    def _newest(self) -> "Any":
         """What another process saved since we last looked, else what is in memory: a token that
         could not be saved is newer than the one in the store."""
-        stored = self._load()
+        record = self._store.load() if self._store else None
+        stored = None if record is None else self._stored(record)
         if stored and stored.token != self._seen:
             self._held, self._seen = stored, stored.token
         return self._held
 
-    def _load(self) -> "_Held | None":
-        record = self._store.load()
-        if record is None:
-            return None
+    def _stored(self, record: "dict[str, Any]") -> "_Held | None":
         try:
-            token, renew_at, scope = Token(**record["token"]), record["renew_at"], record["scope"]
-            if not isinstance(renew_at, (int, float, type(None))) or not isinstance(scope, str):
+            held = _Held(Token(**record["token"]), record["renew_at"], record["scope"])
+            if not isinstance(held.renew_at, (int, float, type(None))) or type(held.scope) != str:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
-            raise StoreError("%r holds no token of this program: name another" % self._store
-                             ) from None
+            raise StoreError("%r does not hold a token: name another store" % self._store) from None
         for name, mine in self._bound.items():
             if record.get(name) != mine:
-                raise StoreError("%r holds a token of another %s: name another store, or remove "
-                                 "that token" % (self._store, name.replace("_", " ")))
-        if self._grant_type == "client_credentials" and set(self._scope.split()) - set(scope.split()):
-            return None  # of a program that wanted less; a new one costs nothing
-        return _Held(token, renew_at, scope)
+                raise StoreError("%r holds a token of another %s: name another store, or remove it"
+                                 % (self._store, name.replace("_", " ")))
+        if self._grant_type == "client_credentials" and not (
+                set(self._scope.split()) <= set(held.scope.split())):
+            return None  # of a program that wanted less
+        return held
 
-    def _keep(self, token: "Token | None", scope: str) -> "Token":
-        """Saves, then uses: whoever stops us between has lost nothing."""
+    def _keep(self, token: "Token | None", scope: str) -> "Any":
+        """Saves, then uses: no other process may start from a token that is used up."""
         held = record = None
         if token is not None:
             held = _Held(token, _renew_at(token), scope)
-            record = dict(self._bound, token=dict(token._asdict()), renew_at=held.renew_at,
-                          scope=scope)
+            record = {**self._bound, **held._asdict(), "token": dict(token._asdict())}
         try:
-            self._store.save(record)
+            if self._store:
+                self._store.save(record)
             self._seen = token
-        except Exception as error:  # whatever a store may raise: the token is still good
-            warnings.warn("could not save in %r (%s): the change lasts as long as this program"
+        except Exception as error:  # whatever a store may raise: the token is good all the same
+            warnings.warn("could not save in %r (%s): what is new is known to this program alone"
                           % (self._store, getattr(error, "strerror", None) or type(error).__name__),
                           RuntimeWarning, stacklevel=3)
         finally:
             self._held = held
-        return token  # type: ignore[return-value]
+        return held
 
     # --- sending ---
 
-    def _home(self, url: str) -> "tuple[str, str, int]":
+    def _home(self, url: str) -> "Origin":
         """The one origin that may see the token."""
-        home = _origin(self._base_url or url, self._allow_http)
-        if _origin(url, self._allow_http) != home:
-            raise UnsafeURL("%s is not the origin %s that the token is for: make another Client "
-                            "for it" % (_place(url), _place(self._base_url or "")))
-        return home
+        return _origin(self._base_url or url, self._allow_http)
 
-    def _request(self, method: str, url: str, body: "Any", headers: "Headers",
-                 home: "tuple[str, str, int]") -> "Response":
+    def _read(self, method: str, url: str, body: "Any", headers: "Mapping[str, str]",
+              home: "Origin") -> "Response":
+        headers = {"Accept-encoding": "gzip", **headers}
         response = _read(self._send(method, url, body, headers, home), MAX_CONTENT)
         if len(response.content) > MAX_CONTENT:
             raise URLError("the answer is larger than %d bytes: use open()" % MAX_CONTENT)
         return response
 
-    def _send(self, method: str, url: str, body: "Any", headers: "Headers",
-              home: "tuple[str, str, int]") -> "_Answer":
+    def _send(self, method: str, url: str, body: "Any", headers: "Mapping[str, str]",
+              home: "Origin") -> "_Answer":
         if _origin(url, self._allow_http) != home:
-            raise UnsafeURL("%s is a link to another origin than the token's" % _place(url))
-        _check_headers(headers)
+            raise UnsafeURL("the token is not for %s, but for %s://%s:%d: make another Client "
+                            "for that" % ((_place(url),) + home))
         once = not isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
         renewals, renewed, waited = 0, False, 0.0
         held = self._current()
         while True:
             request = _ApiRequest(url, body, {**self._headers, **headers}, method=method)
             request.access_token, request.home = held.token.access_token, home
-            answer = self._opener.open(request, timeout=self._timeout)
+            answer: "_Answer" = self._opener.open(request, timeout=self._timeout)
             if answer.status < 400 and answer.status not in _REDIRECTS:
                 return answer
             error = _response_error(method, answer, self._secrets())
-            if answer.status == 401 and not (once or renewed) and renewals < 2 and (
-                    _origin(answer.url, True) == home):
+            if (answer.status == 401 and _origin(answer.url, True) == home
+                    and renewals < 2 and not (renewed or once)):
                 # A token that another process had stored is no renewal: it may be as stale.
                 held, renewed = self._renew(held)
                 renewals += 1
-            elif (isinstance(error, RateLimited) and not once
-                    and waited + error.retry_after <= self._max_wait):
+            elif (isinstance(error, RateLimited) and waited + error.retry_after <= self._max_wait
+                    and not once):
                 time.sleep(error.retry_after)
                 waited += error.retry_after
                 held = self._current()
@@ -771,7 +718,7 @@ def _renew_at(token: Token) -> "float | None":
 
 def _scope(scope: "str | Iterable[str] | None") -> str:
     """The scope as it goes over the wire: separated by spaces (RFC 6749 section 3.3)."""
-    words = [] if scope is None else scope.split() if isinstance(scope, str) else list(scope)
+    words = scope.split() if isinstance(scope, str) else list(scope or ())
     if not all(isinstance(word, str) and re.fullmatch(r"[!#-\[\]-~]+", word) for word in words):
         raise ValueError("scope must be a string with spaces, or several strings without")
     return " ".join(words)
@@ -781,8 +728,8 @@ def _scope(scope: "str | Iterable[str] | None") -> str:
 
 class AuthorizationRequest(namedtuple("AuthorizationRequest",
                                       "url state code_verifier redirect_uri")):
-    """A login under way: four strings, to be kept in the user's session and shown to nobody; only
-    `url` goes out. `code_verifier` is empty for a server that refuses PKCE."""
+    """A login under way: four strings, to be kept in the user's session. Only `url` goes out;
+    `code_verifier` is empty for a server that refuses PKCE."""
 
     __slots__ = ()
 
@@ -790,72 +737,62 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
         return "<AuthorizationRequest to %s>" % _place(self.url)
 
 
-def _authorization_request(endpoint: str, client_id: str, redirect_uri: str, scope: str,
-                           pkce: bool, more: "Mapping[str, str]") -> AuthorizationRequest:
+def _authorization_request(endpoint: str, form: "dict[str, Any]", more: "Mapping[str, str]",
+                           pkce: bool) -> AuthorizationRequest:
     """RFC 6749 section 4.1.1, with `state` against forged answers (section 10.12) and PKCE against
-    stolen codes (RFC 7636): what was asked here can be finished nowhere else."""
+    stolen codes (RFC 7636): what begins here can be finished nowhere else."""
     import secrets
-    state = secrets.token_urlsafe(32)
-    verifier = secrets.token_urlsafe(32) if pkce else ""
-    form = {"response_type": "code", "client_id": client_id, "redirect_uri": redirect_uri,
-            "state": state}
+    form["state"], verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32) if pkce else ""
     if pkce:
-        digest = hashlib.sha256(verifier.encode("ascii")).digest()
-        form["code_challenge"] = base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+        digest = hashlib.sha256(verifier.encode()).digest()
+        form["code_challenge"] = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         form["code_challenge_method"] = "S256"
-    if scope:
-        form["scope"] = scope
-    for name in sorted(set(form).union(["scope"]).intersection(more)):
-        raise ValueError("%s is not yours to set here: it is made from the client's own" % name)
-    return AuthorizationRequest(_absolute(None, endpoint, {**form, **more}), state, verifier,
-                                redirect_uri)
+    for name in set(form).intersection(more):
+        raise ValueError("%s is set by the client itself (scope: Client(scope=))" % name)
+    return AuthorizationRequest(_absolute(None, endpoint, {**form, **more}), form["state"],
+                                verifier, form["redirect_uri"])
 
 
 def _code(asked: AuthorizationRequest, response: str, facts: "Mapping[str, Any]") -> str:
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
-    fields = _query(response)
-    if fields is None or not _same(fields.get("state"), asked.state):
-        raise AuthorizationError("this is not the answer to our request (the state is another): "
-                                 "nothing was sent; log in again, with one attempt at a time")
+    fields = _query(response.partition("#")[0].rpartition("?")[2])
+    if not _same(fields.get("state", ""), asked.state):
+        raise AuthorizationError("this is no answer to our request (its state is another): nothing "
+                                 "was sent; log in again, in one window")
     issuer, named = facts.get("issuer"), fields.get("iss")
     promised = facts.get("authorization_response_iss_parameter_supported") is True
-    # RFC 9207: an answer by another server than the one asked is an attempt to mix up the two.
-    if issuer and (named is not None and named != issuer
-                   or named is None and promised and "error" not in fields):
+    # RFC 9207: an answer of another server than was asked is an attempt to mix up the two.
+    if issuer and named != issuer and (named or promised and "error" not in fields):
         raise AuthorizationError("the answer does not come from %s: nothing was sent" % issuer)
-    if "error" in fields:
-        error, text, uri = (_printable(fields.get(name, ""), [asked.state]) or None
-                            for name in ("error", "error_description", "error_uri"))
-        advice = {"access_denied": "the user or the server said no",
-                  "invalid_scope": "check the scope against the server's documentation"}
-        raise AuthorizationError("the authorization endpoint answered %s%s: %s" % (
-            error, " (%s)" % text if text else "", advice.get(
-                error or "", "check client_id, redirect_uri and scope as registered there")),
-            error=error, error_description=text, error_uri=uri)
+    error, text, uri = (_printable(fields.get(name, ""), [asked.state]) or None
+                        for name in ("error", "error_description", "error_uri"))
+    if error:
+        advice = ("the user or the server said no" if error == "access_denied" else
+                  "check client_id, redirect_uri and scope against what is registered there")
+        raise AuthorizationError(": ".join(filter(None, (error, text, advice))), error=error,
+                                 error_description=text, error_uri=uri)
     if not fields.get("code"):
         raise AuthorizationError("the answer holds neither a code nor an error: log in again")
     return fields["code"]
 
 
-def _query(response: str) -> "dict[str, str] | None":
-    """The fields of an address or of a bare query; None if one is repeated (RFC 6749 section 3.1),
-    for then two readers may see two answers."""
-    query = response.partition("#")[0].rpartition("?")[2]
+def _query(query: str) -> "dict[str, str]":
+    """The fields of a query; none at all if one is repeated (RFC 6749 section 3.1), for then two
+    readers may see two answers."""
     pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
-    fields = dict(pairs)
-    return fields if len(fields) == len(pairs) else None
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else {}
 
 
-def _same(ours: "str | None", theirs: str) -> bool:
-    """Compares in a time that does not tell how much was right."""
+def _same(theirs: str, ours: str) -> bool:
+    """Compares without telling, by the time it takes, how much was right."""
     import hmac
-    return hmac.compare_digest((ours or "").encode(), theirs.encode())
+    return hmac.compare_digest(theirs.encode("utf-8", "replace"), ours.encode())
 
 
 def _redirect_uri(uri: str) -> str:
-    parts = urllib.parse.urlsplit(uri)
-    if not parts.scheme or "#" in uri or not re.fullmatch("[!-~]+", uri) or parts.port == -1:
-        raise ValueError("redirect_uri must be an absolute URI without a fragment, in ASCII")
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri, re.I):  # RFC 6749 section 3.1.2
+        raise ValueError("redirect_uri must be an absolute URI without a fragment")
+    urllib.parse.urlsplit(uri).port  # or a ValueError
     return uri
 
 
@@ -867,36 +804,34 @@ class _Callback:
     ended: a page that said "success" before the exchange could be wrong."""
 
     def __init__(self, redirect_uri: str) -> None:
-        parts = urllib.parse.urlsplit(redirect_uri)
-        self.redirect_uri, self.path = redirect_uri, parts.path or "/"
-        self.state, self.query, self.page = "", "", b""
+        self.redirect_uri, self.state, self.query, self.page = redirect_uri, "", "", b""
         self.ended, self.told = threading.Event(), threading.Event()
         self.servers: "list[Any]" = []
-        if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc.rpartition("@")[2]):
+        parts = urllib.parse.urlsplit(redirect_uri)
+        if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
             return  # not ours to listen on: the user will paste
         host, port = parts.hostname or "", parts.port or 0
         try:
             for address in ("127.0.0.1", "::1") if host == "localhost" else (host,):
                 try:
-                    self.servers.append(_listen(address, port, self))
+                    self.servers.append(_listen(address, port, parts.path or "/", self))
                     port = self.servers[0].server_address[1]
                 except OSError as error:
                     if not self.servers or error.errno == errno.EADDRINUSE:
-                        raise  # and else there is no IPv6 here
+                        raise  # and else this machine has no IPv6
         except OSError as error:
             self.close()
-            raise OSError(error.errno, "cannot listen on port %s of %s (%s): end the program that "
-                          "does, or choose another redirect_uri" % (port, host, error.strerror)
-                          ) from None
+            raise OSError(error.errno, "cannot listen on %s port %s (%s): end the program that does,"
+                          " or choose another redirect_uri" % (host, port, error.strerror)) from None
         netloc = "%s:%d" % ("[%s]" % host if ":" in host else host, port)
-        self.redirect_uri = urllib.parse.urlunsplit(parts._replace(netloc=netloc))
+        self.redirect_uri = parts._replace(netloc=netloc).geturl()
 
     def __enter__(self) -> "_Callback":
         return self
 
-    def __exit__(self, kind: "Any", *_: object) -> None:
-        self.page = _page(*(("You are logged in", "You can close this page now.") if kind is None else
-                            ("The login failed", "The program that you came from says why.")))
+    def __exit__(self, failure: "Any", *_: object) -> None:
+        self.page = (_page("The login failed", "The program that you came from says why.")
+                     if failure else _page("You are logged in", "You can close this page now."))
         self.ended.set()
         if self.query and self.servers:
             self.told.wait(2)
@@ -908,34 +843,32 @@ class _Callback:
 
     def wait(self, asked: AuthorizationRequest, seconds: float) -> str:
         """The query that the browser came back with, or what was pasted."""
-        self.state = asked.state
-        deadline, typed = time.monotonic() + seconds, ""
+        self.state, typed, deadline = asked.state, "", time.monotonic() + seconds
         while not self.query:
             if time.monotonic() > deadline:
                 raise LoginRequired("nobody logged in within %g seconds: try again" % seconds)
             for server in self.servers:
-                server.handle_request()  # waits 50 ms for a connection, hands it to a thread
+                server.handle_request()  # waits 50 ms for a connection, gives it to a thread
             if not self.servers:
                 time.sleep(0.05)
             more = _typed()
             typed += more
-            if typed.endswith(("\n", "\r")) and not more:  # all of it: an address may be broken
-                pasted, typed = "".join(typed.split()), ""
-                fields = _query(pasted)
-                if asked.code_verifier and re.fullmatch("[^=?&]+", pasted):
-                    return urllib.parse.urlencode({"code": pasted, "state": asked.state})
-                if fields and _same(fields.get("state"), asked.state):
-                    return pasted
-                if pasted:
-                    _say("That is not the address that this login ends at; its beginning is\n%s\n"
-                         "Please paste it whole." % asked.redirect_uri)
+            if more or not typed.endswith(("\n", "\r")):
+                continue  # an address with line breaks in it comes in pieces
+            pasted, typed = "".join(typed.split()), ""
+            if asked.code_verifier and re.fullmatch("[^=?&]+", pasted):  # the code alone
+                return urllib.parse.urlencode({"code": pasted, "state": asked.state})
+            if _same(_query(pasted.partition("#")[0].rpartition("?")[2]).get("state", ""), asked.state):
+                return pasted
+            if pasted:
+                _say("This login ends at an address that begins with\n%s\nPlease paste the whole "
+                     "of it:" % asked.redirect_uri)
         return self.query
 
 
-def _listen(host: str, port: int, callback: _Callback) -> "Any":
+def _listen(host: str, port: int, path: str, callback: _Callback) -> "Any":
     """An HTTP server that knows one thing: the way back into `callback`."""
     import http.server
-    import socket
     import socketserver
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -949,15 +882,14 @@ def _listen(host: str, port: int, callback: _Callback) -> "Any":
             body = self.rfile.read(int(size)) if re.fullmatch("[0-9]{1,5}", size) else b""
             self.take(self.path, body.decode("ascii", "replace"))
 
-        def take(self, path: str, query: str) -> None:
-            fields = _query(query)
-            if path != callback.path:
+        def take(self, sent_to: str, query: str) -> None:
+            ours = urllib.parse.urlsplit(callback.redirect_uri).netloc
+            if sent_to != path:
                 self.send_error(404)
-            elif (fields is None or not _same(fields.get("state"), callback.state)
-                    or self.headers["Host"] != urllib.parse.urlsplit(callback.redirect_uri).netloc):
-                self.send_error(400)  # not our login, or a foreign name that points to us
+            elif self.headers["Host"] != ours or not callback.state or not _same(
+                    _query(query).get("state", ""), callback.state):
+                self.send_error(400)  # another login, or a foreign name that leads to us
             else:
-                self.server.waiting.remove(self.connection)
                 callback.query = callback.query or query
                 callback.ended.wait()
                 self.show(200, callback.page)
@@ -965,16 +897,15 @@ def _listen(host: str, port: int, callback: _Callback) -> "Any":
 
         def send_error(self, code: int, *_: object) -> None:
             self.show({404: 404, 501: 405}.get(code, 400),
-                      _page("Nothing here", "This address is only for the end of a login."))
+                      _page("Nothing here", "This address only serves to end a login."))
 
         def show(self, code: int, page: bytes) -> None:
             self.send_response_only(code)
-            for name, value in (
-                    ("Content-Type", "text/html; charset=utf-8"), ("Connection", "close"),
-                    ("Content-Length", str(len(page))), ("Cache-Control", "no-store"),
-                    ("Referrer-Policy", "no-referrer"), ("Content-Security-Policy",
-                     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")):
-                self.send_header(name, value)
+            for header in ("Content-Type: text/html; charset=utf-8", "Connection: close",
+                           "Content-Length: %d" % len(page), "Cache-Control: no-store",
+                           "Referrer-Policy: no-referrer", "Content-Security-Policy: default-src "
+                           "'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"):
+                self.send_header(*header.split(": "))
             self.end_headers()
             self.wfile.write(b"" if self.command == "HEAD" else page)
 
@@ -982,30 +913,23 @@ def _listen(host: str, port: int, callback: _Callback) -> "Any":
             pass
 
     class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-        timeout = 0.05
+        daemon_threads, request_queue_size, timeout = True, 128, 0.05
+        allow_reuse_address = os.name != "nt"  # Windows would let others listen there too
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        allow_reuse_address = os.name != "nt"  # on Windows that would let others share the port
-        waiting: "deque[Any]" = deque()  # the connections that have not yet shown our state
+        accepted: "deque[Any]" = deque()
 
         def server_bind(self) -> None:
             socketserver.TCPServer.server_bind(self)  # HTTPServer's asks the DNS for our name
 
         def process_request(self, request: "Any", address: "Any") -> None:
-            self.waiting.append(request)
-            if len(self.waiting) > 32:  # the oldest has had its time
+            self.accepted.append(request)
+            if len(self.accepted) > 32:  # the oldest has had its time
                 with contextlib.suppress(OSError):
-                    self.waiting.popleft().shutdown(socket.SHUT_RDWR)
+                    self.accepted.popleft().shutdown(socket.SHUT_RDWR)
             super().process_request(request, address)
 
-        def close_request(self, request: "Any") -> None:
-            with contextlib.suppress(ValueError):
-                self.waiting.remove(request)
-            super().close_request(request)
-
         def handle_error(self, *_: object) -> None:
-            pass  # of a connection that broke
+            pass  # a connection broke
 
     return Server((host, port), Handler)
 
@@ -1013,13 +937,11 @@ def _listen(host: str, port: int, callback: _Callback) -> "Any":
 def _page(title: str, text: str) -> bytes:
     return ("""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>%s</title>
-<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
-<style>
-:root{color-scheme:light dark}
-body{font:1.1rem/1.5 system-ui,sans-serif;min-height:90vh;display:grid;place-content:center;
-text-align:center;margin:0 1.5rem}h1{font-size:1.6rem;margin:0}
+<meta name="viewport" content="width=device-width"><style>
+:root{color-scheme:light dark;font:1.1rem/1.5 system-ui,sans-serif}
+body{min-height:90vh;display:grid;place-content:center;text-align:center;margin:0 1.5rem}
 </style></head><body><main><h1>%s</h1><p>%s</p></main></body></html>
-""" % (title, title, text)).encode("ascii")
+""" % (title, title, text)).encode()
 
 
 def _say(text: str) -> None:
@@ -1029,40 +951,42 @@ def _say(text: str) -> None:
 
 
 def _show_address(url: str, listens: bool, open_browser: "Any") -> None:
-    """The address first, then the browser: it may be the wrong one, or none at all."""
     _say("To log in, open this address in a browser:\n\n%s\n" % url)
-    _say("If that browser is not on this machine, paste the address that it ends at here:"
+    _say("If that browser is on another machine, paste the address that it ends at here:"
          if listens else "Then paste the address that the browser ends at here:")
+    _browse(url, open_browser)
+
+
+def _show_code(code: "Any", url: "Any", open_browser: "Any") -> None:
+    code, url = (_printable(text) if isinstance(text, str) else "?" for text in (code, url))
+    _say("To log in, open %s in any browser, and type this code there: %s" % (url, code))
+    _browse(url, open_browser or False)
+
+
+def _browse(url: str, open_browser: "Any") -> None:
+    """Opens a browser, unless it could not be seen: over SSH the screen is another machine's, and
+    a text browser would take the terminal."""
     if callable(open_browser):
         open_browser(url)
-    elif open_browser or open_browser is None and _has_screen():
+    elif open_browser is not False:
         import webbrowser
         with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(url)
-
-
-def _has_screen() -> bool:
-    """Can a browser here be seen? A text browser would take the terminal from us, and over SSH
-    the screen is another machine's."""
-    import webbrowser
-    remote = "SSH_CONNECTION" in os.environ and "DISPLAY" not in os.environ
-    try:
-        name = os.path.basename(getattr(webbrowser.get(), "name", ""))
-    except webbrowser.Error:
-        return False
-    text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
-    return "BROWSER" in os.environ or not (remote or text)
+            name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
+            unseen = ("SSH_CONNECTION" in os.environ and "DISPLAY" not in os.environ
+                      or name in ("www-browser", "lynx", "links", "elinks", "w3m"))
+            if open_browser or "BROWSER" in os.environ or not unseen:
+                webbrowser.open(url)
 
 
 def _typed() -> str:
-    """What was typed since we last asked. It never waits, so no thread is left reading."""
+    """What was typed since we last asked. It never waits, so nothing is left reading."""
     import sys
     try:
         file = sys.stdin.fileno()
         if not os.isatty(file):
             return ""
     except (AttributeError, OSError, ValueError):
-        return ""  # stdin is closed, or not a file
+        return ""  # stdin is closed, or no file
     if os.name == "nt":
         import msvcrt
         return "".join(iter(lambda: msvcrt.getwche() if msvcrt.kbhit() else "", ""))
@@ -1072,103 +996,99 @@ def _typed() -> str:
 
 # --- Token endpoint --------------------------------------------------------------------------
 
-def _authenticate(method: str, client_id: str, secret: "str | None",
-                  form: "Mapping[str, Any]") -> "tuple[dict[str, str], dict[str, Any]]":
-    """Headers and form with the client's own credentials (RFC 6749 section 2.3.1)."""
-    headers = {"Accept": "application/json"}
-    if method == "client_secret_basic":
-        # Each is form-encoded before base64, else a colon or an umlaut breaks it; a space as %20,
-        # which those servers read rightly too that forget to decode a plus sign.
-        pair = ":".join(urllib.parse.quote(text, safe="~") for text in (client_id, secret or ""))
-        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        return headers, dict(form)
-    proof = {"client_secret": secret} if method == "client_secret_post" else {}
-    return headers, {**form, "client_id": client_id, **proof}
-
-
-def _fields(answer: "Response", secrets: "Iterable[str]", client_secret: str = ""
-            ) -> "dict[str, Any]":
-    """The fields of an answer (RFC 6749 section 5), read from whatever a server makes of it; a
-    TokenError if they say no, or nothing."""
-    fields = _json(answer.content)
-    if not isinstance(fields, dict):  # GitHub and old Facebook send a form
-        fields = dict(urllib.parse.parse_qsl(answer.text)) if b"=" in answer.content else {}
-    error, text = fields.get("error"), fields.get("error_description")
-    if isinstance(error, dict):  # Facebook
-        error, text = error.get("type"), error.get("message")
-    known = not error and answer.status_code < 300 and fields.get("ok") is not False  # ok: Slack
-    if known and ("access_token" in fields or "device_code" in fields):
-        return fields
-    error, text, uri = (_printable(value, secrets) or None if isinstance(value, str) else None
-                        for value in (error, text or fields.get("message"), fields.get("error_uri")))
-    where = "%s answered %d" % (_place(answer.url), answer.status_code)
-    if error is None and not text:
-        kind = answer.headers.get_content_type()
-        text = ("a redirect: use the address that it leads to" if 300 <= answer.status_code < 400
-                else "no token but %d bytes of %s: is this the token endpoint?"
-                % (len(answer.content), kind))
-    advice = _ADVICE.get(error or "", "")
-    if error == "invalid_client" or answer.status_code in (401, 403):
-        advice = "check client_id, client_secret and token_endpoint_auth_method"
-        if not re.fullmatch(r"[\w.~-]*", client_secret, re.ASCII):
-            advice += ("; the secret holds characters that this server may not decode: try the "
-                       "method client_secret_post")
-    message = ": ".join(part for part in (where, error, text, advice) if part)
-    raise TokenError(message, error=error, error_description=text, error_uri=uri,
-                     status=answer.status_code)
-
-
+_PUBLIC = "grant_type", "scope", "redirect_uri"  # of what a message may repeat
 _ADVICE = {
-    "invalid_grant": "the code or the refresh token is used up, expired, or another client's: "
-                     "log in again",
+    "invalid_grant": "the code or the refresh token is used up, expired or another client's: log "
+                     "in again",
     "invalid_scope": "check the scope against the server's documentation",
     "unauthorized_client": "allow this grant type where the client is registered",
     "unsupported_grant_type": "this server does not have this grant type",
 }
 
 
-def _token(fields: "Mapping[str, Any]", status: int) -> Token:
+def _authenticate(method: str, client_id: str, secret: "str | None", form: "Mapping[str, Any]"
+                  ) -> "tuple[dict[str, str], Mapping[str, Any]]":
+    """Headers and form with the client's credentials (RFC 6749 section 2.3.1)."""
+    headers = {"Accept": "application/json"}
+    if method == "client_secret_basic":
+        # Each is form-encoded before base64, else a colon or an umlaut breaks it; a space as %20,
+        # which those servers get right too that forget to decode a plus sign.
+        pair = ":".join(urllib.parse.quote(text, safe="~") for text in (client_id, secret or ""))
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        return headers, form
+    proof = {"client_secret": secret} if method == "client_secret_post" else {}
+    return headers, {**form, "client_id": client_id, **proof}
+
+
+def _fields(answer: "Response", needed: str, secrets: "list[str]", client_secret: "str | None" = None
+            ) -> "dict[str, Any]":
+    """The fields of an answer (RFC 6749 section 5), out of whatever a server makes of it; a
+    TokenError if they say no, or nothing."""
+    fields = _json(answer.content)
+    if not isinstance(fields, dict):  # a form, from GitHub
+        fields = dict(urllib.parse.parse_qsl(answer.text))
+    error, text = fields.get("error"), fields.get("error_description", fields.get("message"))
+    if isinstance(error, dict):  # Facebook
+        error, text = error.get("type"), error.get("message")
+    if isinstance(fields.get(needed), str) and not error and answer.status_code < 300:
+        return fields
+    error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
+                        for value in (error, text, fields.get("error_uri")))
+    advice = _ADVICE.get(error or "")
+    if error is None:  # and so no OAuth server that speaks
+        advice = ("it redirects: give the address that it leads to" if 300 <= answer.status_code < 400
+                  else "no %s in %d bytes of %s: is this the right address?" % (
+                      needed, len(answer.content), answer.headers.get_content_type()))
+    if error == "invalid_client" or answer.status_code in (401, 403):
+        advice = "check client_id, client_secret and token_endpoint_auth_method"
+        if not re.fullmatch(r"[\w.~-]*", client_secret or "", re.ASCII):
+            advice += (": this secret has characters that some servers do not decode, try "
+                       "client_secret_post")
+    where = "%s answered %d" % (_place(answer.url), answer.status_code)
+    raise TokenError(": ".join(filter(None, (where, error, text, advice))), error=error,
+                     error_description=text, error_uri=uri, status=answer.status_code)
+
+
+def _token(fields: "Mapping[str, Any]") -> Token:
     """RFC 6749 section 5.1, with the liberties that servers take."""
     life = _seconds(fields.get("expires_in", fields.get("expires")))
-    refresh_token, scope = fields.get("refresh_token"), fields.get("scope")
+    kind, refresh, scope = (fields.get(n) for n in ("token_type", "refresh_token", "scope"))
     if isinstance(scope, str):
-        scope = scope.replace(",", " ").split()  # GitHub's are separated by commas
-    scope = " ".join(str(word) for word in scope) if isinstance(scope, list) else None
-    kind = fields.get("token_type")
+        scope = scope.replace(",", " ").split()  # GitHub's has commas
     try:
         return Token(fields["access_token"], kind if isinstance(kind, str) and kind else "Bearer",
-                     time.time() + life if life else None,
-                     refresh_token if isinstance(refresh_token, str) else None, scope, dict(fields))
-    except (KeyError, ValueError):
-        raise TokenError("the token endpoint gave no access token that can be sent",
-                         status=status) from None
+                     time.time() + life if life else None, refresh if isinstance(refresh, str) else
+                     None, " ".join(map(str, scope)) if isinstance(scope, list) else None, dict(fields))
+    except ValueError:
+        raise TokenError("the server gave an access token that no header can hold") from None
 
 
 def _seconds(value: object) -> "float | None":
-    """A number that may have come as a string; None for nonsense, and for what is not a time."""
+    """A number that may have come as a string; None for nonsense, and for what is no time."""
     try:
-        number = float(value) if isinstance(value, (str, int, float)) else 0.0
+        number = float(value) if type(value) in (str, int, float) else 0.0  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         return None
-    return number if 0 < number < 1e10 and value is not True else None
+    return number if 0 < number < 1e10 else None
 
 
 # --- HTTP ------------------------------------------------------------------------------------
 
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)", re.I)
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?", re.I)
-_REDIRECTS = (301, 302, 303, 307, 308)
-_IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")  # RFC 9110 section 9.2.2
+_REDIRECTS = 301, 302, 303, 307, 308
+_IDEMPOTENT = "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"  # RFC 9110 section 9.2.2
+_MASKED = ("access_token|refresh_token|id_token|token|code|device_code|client_secret|code_verifier|"
+           "password|assertion|client_assertion|subject_token|actor_token|state")
 
 
 class Response:
-    """The answer of an API: `status_code`, `headers` (`headers["Date"]` in any case, None if it is
-    not there), `url` (after redirects) and the body as `content`, `text` or `json()`."""
+    """The answer of an API, read to its end. In `headers` case does not matter, and what is not
+    there is None; `url` is the last one, after redirects; the body is `content`, bytes."""
 
-    __slots__ = ("status_code", "headers", "url", "content")
+    __slots__ = "status_code", "headers", "url", "content"
 
-    def __init__(self, status_code: int, headers: "email.message.Message", url: str,
-                 content: bytes) -> None:
+    def __init__(self, status_code: int, headers: "Message", url: str, content: bytes) -> None:
         self.status_code, self.headers, self.url, self.content = status_code, headers, url, content
 
     def __repr__(self) -> str:
@@ -1176,41 +1096,39 @@ class Response:
 
     @property
     def text(self) -> str:
-        charset = self.headers.get_content_charset() or "utf-8"
-        try:
-            return self.content.decode(charset, "replace")
-        except LookupError:
-            return self.content.decode("utf-8", "replace")
+        """The body in the charset that the server names, else UTF-8."""
+        with contextlib.suppress(LookupError):
+            return self.content.decode(self.headers.get_content_charset() or "utf-8", "replace")
+        return self.content.decode("utf-8", "replace")
 
     def json(self) -> "Any":
-        """Raises ValueError if the body is not JSON."""
-        return jsonlib.loads(self.text)
+        """The body parsed. Raises ValueError if it is not JSON."""
+        return json.loads(self.text)
 
 
-def _opener(context: "Any", handlers: "Iterable[urllib.request.BaseHandler]", allow_http: bool,
+def _opener(context: "Any", handlers: "tuple[Any, ...]", allow_http: bool,
             trace: "Any") -> urllib.request.OpenerDirector:
-    """urllib's own machine, with handlers of ours in the place of those that open a connection
-    for each request, send the token along a redirect, and read file: and ftp:."""
+    """urllib's own machine, with handlers of ours in the place of those that open a connection for
+    every request, send the token wherever a redirect leads, and read file: and ftp:."""
     opener = urllib.request.OpenerDirector()
     opener.addheaders = [("User-Agent", "oauth2min/" + __version__)]
-    own = [_KeepAlive(context, allow_http, trace), _Bearer(), _Redirects(),
-           urllib.request.HTTPErrorProcessor()]
     if not any(isinstance(handler, urllib.request.ProxyHandler) for handler in handlers):
-        own.append(urllib.request.ProxyHandler())
-    for handler in [*own, *handlers]:
+        opener.add_handler(urllib.request.ProxyHandler())
+    for handler in (_KeepAlive(context, allow_http, trace), _Bearer(), _Redirects(),
+                    urllib.request.HTTPErrorProcessor()) + handlers:
         opener.add_handler(handler)
     return opener
 
 
 class _ApiRequest(urllib.request.Request):
-    """A request that carries a token, and the only origin to show it to."""
+    """A request with a token, and the only origin to show it to."""
 
     access_token, home, hops = "", ("", "", 0), 0
 
 
 class _Bearer(urllib.request.BaseHandler):
-    """RFC 6750 section 2.1. The header is an unredirected one: urllib copies all others into the
-    request that a redirect makes, to whatever host (CPython issue 77842)."""
+    """RFC 6750 section 2.1. The header is an unredirected one: all others are copied by urllib
+    into the request that a redirect makes, to whatever host (CPython issue 77842)."""
 
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
         if isinstance(request, _ApiRequest) and _origin(request.full_url, True) == request.home:
@@ -1221,41 +1139,40 @@ class _Bearer(urllib.request.BaseHandler):
 
 
 class _Redirects(urllib.request.BaseHandler):
-    """Follows the redirects of an API. A token endpoint has no business to send secrets on."""
+    """Follows the redirects of an API (RFC 9110 section 15.4). A token endpoint has no business to
+    send secrets elsewhere."""
 
     def http_error_302(self, request: urllib.request.Request, answer: "_Answer", code: int,
-                       message: str, headers: "Any") -> "Any":
-        target = headers.get("Location")
-        if target is None or not isinstance(request, _ApiRequest) or request.hops >= 10:
+                       reason: str, headers: "Message") -> "_Answer | None":
+        method, data, target = request.get_method(), request.data, headers.get("Location")
+        if target is None or not isinstance(request, _ApiRequest) or request.hops == 10:
             return None
         url = _absolute(None, urllib.parse.urljoin(request.full_url, target), None)
-        if request.full_url[:6].lower() == "https:" and url[:6].lower() != "https:":
-            raise UnsafeURL("%s redirects from https to %s: not followed"
-                            % (_place(request.full_url), _place(url)))
-        method, data = request.get_method(), request.data
-        if code == 303 and method != "HEAD" or code < 303 and method == "POST":
-            method, data = "GET", None  # RFC 9110 section 15.4
         kept = _origin(url, True) == _origin(request.full_url, True)
+        if request.type == "https" and not url.lower().startswith("https:"):
+            raise UnsafeURL("%s redirects to %s, without https" % (_place(request.full_url),
+                                                                  _place(url)))
+        if code == 303 and method != "HEAD" or code < 303 and method == "POST":
+            method, data = "GET", None
         if data is not None and not (kept and isinstance(data, bytes)):
-            return None
+            return None  # a body is for the server that it was written for
         new = _ApiRequest(url, data, request.headers if kept else {}, method=method)
         new.hops = request.hops + 1
         if kept:
             new.access_token, new.home = request.access_token, request.home
         _read(answer, MAX_ANSWER)
-        return self.parent.open(new, timeout=request.timeout)  # type: ignore[attr-defined]
+        return self.parent.open(new, timeout=request.timeout)  # type: ignore
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
-    def http_error_default(self, request: object, answer: "_Answer", *_: object) -> "_Answer":
+    def http_error_default(self, request: "Any", answer: "_Answer", *_: object) -> "_Answer":
         return answer  # for the caller to judge
 
 
 class _Answer(http.client.HTTPResponse):
     """An answer that gives its connection back when it is closed."""
 
-    give_back: "Callable[[bool], None] | None" = None
-    trace: "Callable[[str], object] | None" = None
+    give_back = trace = None  # type: Any
 
     def close(self) -> None:
         whole, give_back, self.give_back = self.isclosed(), self.give_back, None
@@ -1265,86 +1182,86 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _KeepAlive(urllib.request.AbstractHTTPHandler):
-    """Keeps connections open. urllib closes each after one answer, and so pays for a TLS handshake
-    each time; `urlopen` even reads all the CA certificates anew."""
+    """Keeps connections open. urllib opens one for each request, with a TLS handshake each time,
+    and for that `urlopen` reads all CA certificates anew."""
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
 
     def __init__(self, context: "Any", allow_http: bool, trace: "Any") -> None:
         super().__init__()
         self.context, self.allow_http, self.trace = context, allow_http, trace
         self.lock = threading.Lock()
-        # A stack for each far end: the warmest connection is taken first, the others grow old.
-        self.idle: "dict[Any, deque[Any]]" = {}
+        self.idle: "dict[Any, deque[Any]]" = {}  # stacks: the warmest is taken, the others age
 
-    def close_idle(self) -> None:
-        with contextlib.suppress(KeyError, IndexError):  # other threads may take some meanwhile
-            while self.idle:
-                stack = self.idle.popitem()[1]
-                while stack:
-                    stack.pop().close()
-
-    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
-
-    def http_open(self, request: urllib.request.Request) -> _Answer:
-        if not self.allow_http and request.type == "http" and not (
-                _LOOPBACK.fullmatch(request.host) and _LOOPBACK.fullmatch(
-                    urllib.parse.urlsplit(request.full_url).netloc)):
-            raise UnsafeURL("%s would cross the network unencrypted: use https" % (
-                _place(request.full_url)))
-        headers = {**request.headers, **request.unredirected_hdrs}
-        headers = {name.title(): value for name, value in headers.items()}
-        method = request.get_method()
+    def http_open(self, request: "Any") -> _Answer:
+        if request.type == "http" and not self.allow_http and not all(_LOOPBACK.fullmatch(
+                urllib.parse.urlsplit(url).netloc) for url in (request.full_url, "//" + request.host)):
+            raise UnsafeURL("%s would cross the network in the clear: use https" % _place(
+                request.full_url))
+        method, data = request.get_method(), request.data
+        headers = {name.title(): value for name, value in
+                   {**request.headers, **request.unredirected_hdrs}.items()}
         if self.trace:
-            self.trace(_traced("%s %s" % (method, request.full_url), headers, request.data))
+            self.trace(_traced("%s %s" % (method, request.full_url), headers, data))
         proxy = headers.pop("Proxy-Authorization", None) if request._tunnel_host else None
-        # The process is part of the key: after a fork, two would talk over one connection.
+        # With the process: two of them, after a fork, would talk at once over one connection.
         key = os.getpid(), request.type, request.host, request._tunnel_host, proxy
-        connection = self.take(key)
-        again = connection and method in _IDEMPOTENT and isinstance(request.data, (bytes, type(None)))
+        used = connection = self.take(key)
+        if used:
+            used.sock.settimeout(request.timeout)
         try:
             while True:
-                connection, used = connection or self.connect(request, proxy), connection
+                connection = connection or self.connect(request, proxy)
                 try:
-                    connection.request(method, request.selector, request.data, headers,
+                    connection.request(method, request.selector, data, headers,
                                        encode_chunked=request.has_header("Transfer-encoding"))
-                    answer = connection.getresponse()
+                    answer: _Answer = connection.getresponse()
                     break
-                except OSError as error:
-                    connection.close()
-                    if not (used and again) or isinstance(error, socket.timeout):
+                except OSError as error:  # perhaps the server gave it up just as we took it
+                    if (connection is not used or isinstance(error, socket.timeout)
+                            or method not in _IDEMPOTENT or type(data) not in (bytes, type(None))):
                         raise
-                    connection = None  # the server gave up the idle connection as we took it
+                    connection.close()
+                    connection = None
         except (OSError, http.client.HTTPException, ValueError) as error:
             if connection:
                 connection.close()
             raise _network_error(error, request.full_url, request.timeout) from None
-        answer.url, answer.msg = request.full_url, answer.reason
+        answer.url, answer.msg = request.full_url, answer.reason  # as urlopen does
 
         def give_back(whole: bool) -> None:
-            if whole and connection.sock and len(self.idle) <= MAX_IDLE:
-                stack = self.idle.setdefault(key, deque())
-                if len(stack) < MAX_IDLE:
-                    connection.idle_since = time.monotonic()
-                    return stack.append(connection)
-            connection.close()
+            stack = self.idle.setdefault(key, deque())
+            if whole and connection.sock and len(stack) < MAX_IDLE and len(self.idle) <= MAX_IDLE:
+                connection.idle_since = time.monotonic()
+                stack.append(connection)
+            else:
+                connection.close()
 
-        answer.give_back = give_back
-        answer.trace = self.trace
+        answer.give_back, answer.trace = give_back, self.trace
         return answer
 
     https_open = http_open
 
     def take(self, key: "Any") -> "Any":
-        """An idle connection that the server has not closed, or None."""
-        while True:
+        """An idle connection that is still open, or None. One that has something to say was
+        closed by the server, or the server speaks out of turn."""
+        while self.idle.get(key):
             try:
                 connection = self.idle[key].pop()
-            except (KeyError, IndexError):
+            except (KeyError, IndexError):  # another thread was faster
                 return None
-            if time.monotonic() - connection.idle_since < IDLE_TIME and not _readable(connection):
+            if hasattr(select, "poll"):
+                poll = select.poll()
+                poll.register(connection.sock, select.POLLIN)
+                ready = poll.poll(0)
+            else:  # Windows, where select() takes any number of file
+                ready = select.select([connection.sock], [], [], 0)[0]
+            if not ready and time.monotonic() < connection.idle_since + IDLE_TIME:
                 return connection
             connection.close()
+        return None
 
-    def connect(self, request: urllib.request.Request, proxy: "str | None") -> "Any":
+    def connect(self, request: "Any", proxy: "str | None") -> "Any":
         if request.type == "http":
             connection = http.client.HTTPConnection(request.host, timeout=request.timeout)
         else:
@@ -1358,14 +1275,12 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
         connection.response_class = _Answer
         return connection
 
-
-def _readable(connection: "Any") -> bool:
-    """Has an idle connection something to say? Then it was closed, or speaks out of turn."""
-    if not hasattr(select, "poll"):  # Windows, where select() takes any number
-        return bool(select.select([connection.sock], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(connection.sock, select.POLLIN)
-    return bool(poll.poll(0))
+    def close_idle(self) -> None:
+        with contextlib.suppress(KeyError, IndexError):  # other threads may take some meanwhile
+            while self.idle:
+                stack = self.idle.popitem()[1]
+                while stack:
+                    stack.pop().close()
 
 
 def _tls_context() -> "Any":
@@ -1520,15 +1435,17 @@ def _absolute(base_url: "str | None", url: str, params: "Params") -> str:
     return url
 
 
-def _body(data: "Params | bytes", json: object) -> "tuple[bytes | None, dict[str, str]]":
-    """The body and the header that names its kind."""
-    if json is not None:
-        if data is not None:
-            raise ValueError("give data or json, not both")
-        return jsonlib.dumps(json).encode(), {"Content-type": "application/json"}
-    if data is None or isinstance(data, (str, bytes)):
+def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
+    """The body, and the header that names its kind."""
+    if data is not None and value is not None:
+        raise ValueError("give data or json, not both")
+    if value is not None:
+        return json.dumps(value).encode(), {"Content-type": "application/json"}
+    if data is None:
+        return None, {}
+    if isinstance(data, (str, bytes)):
         return (data.encode() if isinstance(data, str) else data,
-                {} if data is None else {"Content-type": "application/octet-stream"})
+                {"Content-type": "application/octet-stream"})
     return (urllib.parse.urlencode(data, True).encode(),
             {"Content-type": "application/x-www-form-urlencoded"})
 
@@ -1563,22 +1480,20 @@ def _printable(text: str, secrets: "Iterable[str]" = ()) -> str:
 def _json(text: bytes) -> "Any":
     """What the JSON says; None if it is none."""
     try:
-        return jsonlib.loads(text.decode("utf-8-sig"))
+        return json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
 
 
-def _check_headers(headers: "Headers") -> None:
-    for name, value in headers.items():
+def _headers(headers: "Mapping[str, str] | None") -> "dict[str, str]":
+    """Checked here, since http.client would quote a bad one in its error."""
+    for name, value in (headers or {}).items():
         if not (re.fullmatch(r"[!#-'*+.^-z|~\w-]+", name, re.ASCII)
                 and re.fullmatch(r"[\t -~\x80-\xff]*", value)):
             raise ValueError("a header has characters that HTTP does not allow")
         if name.lower() == "authorization":
             raise ValueError("the Authorization header is the client's own")
-
-
-_MASKED = ("access_token|refresh_token|id_token|token|code|device_code|client_secret|code_verifier|"
-           "password|client_assertion|assertion|state|subject_token|actor_token")
+    return {name.capitalize(): value for name, value in (headers or {}).items()}
 
 
 def _traced(start: str, headers: "Any", body: "Any") -> str:
@@ -1636,4 +1551,65 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "authorization_endpoint": "https://accounts.spotify.com/authorize",
         "token_endpoint": "https://accounts.spotify.com/api/token",
         "base_url": "https://api.spotify.com/v1"},
+    "x": {  # for a user; "x-app" below is for the application itself
+        "authorization_endpoint": "https://x.com/i/oauth2/authorize",
+        "token_endpoint": "https://api.x.com/2/oauth2/token",
+        "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
+        "base_url": "https://api.x.com/2"},
+    "x-app": {  # client_id and client_secret are here the API key and its secret
+        "token_endpoint": "https://api.x.com/oauth2/token",
+        "base_url": "https://api.x.com/2"},
+    "github": {
+        "issuer": "https://github.com/login/oauth",
+        "authorization_endpoint": "https://github.com/login/oauth/authorize",
+        "token_endpoint": "https://github.com/login/oauth/access_token",
+        "device_authorization_endpoint": "https://github.com/login/device/code",
+        "token_endpoint_auth_method": "client_secret_post",
+        "base_url": "https://api.github.com"},
+    "gitlab": {
+        "issuer": "https://gitlab.com",
+        "authorization_endpoint": "https://gitlab.com/oauth/authorize",
+        "token_endpoint": "https://gitlab.com/oauth/token",
+        "device_authorization_endpoint": "https://gitlab.com/oauth/authorize_device",
+        "revocation_endpoint": "https://gitlab.com/oauth/revoke",
+        "base_url": "https://gitlab.com/api/v4"},
+    "google": {
+        "issuer": "https://accounts.google.com",
+        "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
+        "token_endpoint": "https://oauth2.googleapis.com/token",
+        "device_authorization_endpoint": "https://oauth2.googleapis.com/device/code",
+        "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
+        "base_url": "https://www.googleapis.com"},
+    "microsoft": {
+        "authorization_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
+        "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+        "device_authorization_endpoint":
+            "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
+        "base_url": "https://graph.microsoft.com/v1.0"},
+    "discord": {
+        "issuer": "https://discord.com",
+        "authorization_endpoint": "https://discord.com/oauth2/authorize",
+        "token_endpoint": "https://discord.com/api/oauth2/token",
+        "revocation_endpoint": "https://discord.com/api/oauth2/token/revoke",
+        "base_url": "https://discord.com/api/v10"},
+    "reddit": {
+        "authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
+        "token_endpoint": "https://www.reddit.com/api/v1/access_token",
+        "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
+        "token_endpoint_auth_method": "client_secret_basic",  # with an empty secret, too
+        "base_url": "https://oauth.reddit.com"},
+    "twitch": {
+        "issuer": "https://id.twitch.tv/oauth2",
+        "authorization_endpoint": "https://id.twitch.tv/oauth2/authorize",
+        "token_endpoint": "https://id.twitch.tv/oauth2/token",
+        "revocation_endpoint": "https://id.twitch.tv/oauth2/revoke",
+        "token_endpoint_auth_method": "client_secret_post",
+        "base_url": "https://api.twitch.tv/helix"},
 }
+
+
+# --- Command line ----------------------------------------------------------------------------
+
+def main(argv: "list[str] | None" = None) -> int:
+    """The command line: `oauth2min --help`. Returns the exit status."""
+    return 0

@@ -3,14 +3,13 @@
 //     node server.mjs [KEY.pem CERT.pem]
 //
 // With a key and a certificate: HTTPS, issuer https://localhost:PORT; else HTTP on 127.0.0.1.
-// Prints one line of JSON, {"issuer": ..., "port": ...}, when it is ready, and ends when stdin
-// does. Everything is kept in memory. Any login name and any password will do.
+// Prints {"issuer": ..., "port": ...} on one line when it is ready; ends when stdin does. Keeps
+// everything in memory. Any login name and any password will do.
 
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
-
 console.info = console.warn = () => {}; // what a server in production would have to change
 const { Provider } = await import("oidc-provider");
 
@@ -89,8 +88,8 @@ const api = (provider) => async (ctx, next) => {
     return;
   }
   const [, value] = /^Bearer (\S+)$/.exec(ctx.get("authorization")) ?? [];
-  const token = value && (await provider.AccessToken.find(value)
-    ?? await provider.ClientCredentials.find(value));
+  const { AccessToken, ClientCredentials } = provider;
+  const token = await AccessToken.find(value) ?? await ClientCredentials.find(value);
   if (token && ctx.method === "DELETE") {
     await token.destroy();
     ctx.status = 204;
