@@ -18,12 +18,11 @@ A user, in the browser (authorization code with PKCE, section 4.1, RFC 7636, RFC
         for item in page["items"]:
             print(item["track"]["name"])
 
-What it follows: RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE),
-8252 (native applications), 8414 (server metadata), 8628 (devices), 9207 (the issuer in the
-answer) and 9700 (what went wrong so far, and what to do instead).
-
-What is not here: the implicit and the password grant (RFC 9700 forbids them), validation of ID
-tokens (the standard library has no RSA), async (use `await asyncio.to_thread(client.get, url)`).
+It follows RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE), 8252 (native
+applications), 8414 (server metadata), 8628 (devices), 9207 (the issuer in the answer) and 9700
+(what went wrong so far, and what to do instead). What is not here: the implicit and the password
+grant (RFC 9700 forbids them), validation of ID tokens (the standard library has no RSA), and async
+(use `await asyncio.to_thread(client.get, url)`).
 
 Read it from the top: errors, the token, where it is kept, the client, and then what the client
 is built from. Calls point down the file. You may stop at any banner.
@@ -39,6 +38,7 @@ import os
 import re
 import select
 import socket
+import sys
 import threading
 import time
 import urllib.parse
@@ -52,14 +52,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` would cost every start a few milliseconds, for nothing
     import ssl
     from email.message import Message
-    from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, Protocol
-    Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
-    Origin = tuple[str, str, int]
-
-    class Store(Protocol):
-        def load(self) -> "dict[str, Any] | None": ...
-        def save(self, record: "dict[str, Any] | None") -> None: ...
-        def lock(self) -> "ContextManager[object]": ...
+    from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Tuple, Union
+    Params = Union[Mapping[str, object], Iterable[Tuple[str, object]], str, None]
+    Browser = Union[bool, Callable[[str], object], None]
+    JSON = Dict[str, Any]
 
 __version__ = "0.1.0"
 __all__ = ["Client", "Token", "TokenFile", "Response", "AuthorizationRequest", "discover",
@@ -71,7 +67,7 @@ LOGIN_TIME = 300        # seconds that a user has in the browser
 MAX_ANSWER = 1 << 20    # bytes read of a token answer, of metadata, of an error
 MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, gzip undone: room for honest data
 MAX_IDLE = 64           # idle connections kept for an origin, and origins they are kept for
-IDLE_TIME = 120         # seconds, then a middlebox may have forgotten an idle connection
+IDLE_TIME = 120         # seconds; by then a middlebox may have forgotten an idle connection
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = "client_credentials", "authorization_code", DEVICE_CODE
 AUTH_METHODS = "client_secret_basic", "client_secret_post", "none"
@@ -87,42 +83,35 @@ class OAuth2Error(Exception):
         super().__init__(message)
         vars(self).update(facts)
 
-
 class AuthorizationError(OAuth2Error):
     """The user or the authorization endpoint said no (RFC 6749 section 4.1.2.1), or the answer is
     not one to our question. Mend what `.error` names, then `login()` again."""
 
     error = error_description = error_uri = None  # type: str | None
 
-
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or nothing sensible: then `.error` is
     None. `.status` is that of the HTTP answer."""
 
     error = error_description = error_uri = None  # type: str | None
-    status: int = 0
-
+    status = 0
 
 class LoginRequired(OAuth2Error):
     """There is no usable token, and only the user can help: call `login()`."""
-
 
 class ResponseError(OAuth2Error):
     """The API answered 400 or more; `.response` is its answer, whole."""
 
     response: "Response"
 
-
 class RateLimited(ResponseError):
     """429, or 503 with Retry-After. Try again after `.retry_after` seconds (1.0 where the server
     does not say), or let the client wait for you: `Client(max_wait=60)`."""
 
-    retry_after: float = 1.0
-
+    retry_after = 1.0
 
 class StoreError(OAuth2Error):
     """The stored token cannot be read, or is another client's."""
-
 
 class UnsafeURL(OAuth2Error, ValueError):
     """Refused to send a secret there: no https, not the token's origin, or no web address."""
@@ -141,15 +130,14 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
 
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
-                scope: "str | None" = None, raw: "dict[str, Any] | None" = None) -> "Token":
+                scope: "str | None" = None, raw: "JSON | None" = None) -> "Token":
         # It goes into a header: a line break in it would begin a header of the server's choice.
         if not isinstance(access_token, str) or not re.fullmatch("[!-~]+", access_token):
             raise ValueError("an access token is a string of visible ASCII characters")
-        if expires_at is not None and (type(expires_at) not in (int, float)):
+        if type(expires_at) not in (int, float, type(None)):
             raise ValueError("expires_at is a number of seconds, as time.time() gives, or None")
-        for text in (refresh_token, scope):
-            if not isinstance(text, (str, type(None))):
-                raise ValueError("refresh_token and scope are strings or None")
+        if not all(isinstance(text, (str, type(None))) for text in (refresh_token, scope)):
+            raise ValueError("refresh_token and scope are strings or None")
         return super().__new__(cls, access_token, token_type, expires_at, refresh_token or None,
                                scope, raw)
 
@@ -177,7 +165,7 @@ class TokenFile:
     def __repr__(self) -> str:
         return "TokenFile(%r)" % self.path
 
-    def load(self) -> "dict[str, Any] | None":
+    def load(self) -> "JSON | None":
         """The saved record, None without a file. A damaged file is moved aside, since somebody may
         still read the token in it, and named in a StoreError."""
         try:
@@ -188,7 +176,7 @@ class TokenFile:
         except OSError as error:
             raise StoreError("cannot read the token file %s (%s): mend that or name another file"
                              % (self.path, error.strerror)) from None
-        record = _json(text)
+        record: "JSON | None" = _json(text)
         if isinstance(record, dict) or text.strip() == b"null":
             return record
         with contextlib.suppress(OSError):
@@ -196,18 +184,17 @@ class TokenFile:
         raise StoreError("the token file %s is damaged and was renamed to .damaged: log in again"
                          % self.path)
 
-    def save(self, record: "dict[str, Any] | None") -> None:
+    def save(self, record: "JSON | None") -> None:
         """Replaces the record; None removes it. OSError if the disk does not take it."""
         if record is None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
             return
-        text = json.dumps(record, indent=1).encode("ascii")
+        text, new = json.dumps(record, indent=1).encode(), self.path + ".new"
         os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-        new = "%s.%d.new" % (self.path, os.getpid())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)  # of a process that was killed
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(new)
             # O_EXCL: a file of our own with this mode, not a link that somebody laid there.
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(text)
@@ -223,15 +210,11 @@ class TokenFile:
     def lock(self) -> "Iterator[None]":
         """Held by one thread of one process at a time. Where the system cannot lock, this warns
         and goes on: a single process loses nothing by that."""
-        folder, name = os.path.split(self.path)
         file = None
         try:
-            os.makedirs(folder, 0o700, exist_ok=True)
+            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
             file = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
             _lock_file(file, True)
-            for entry in os.listdir(folder):  # we are alone, so these are of killed processes
-                if entry.startswith(name + ".") and entry.endswith(".new"):
-                    os.unlink(os.path.join(folder, entry))
         except (OSError, ImportError) as error:
             warnings.warn("cannot lock the token file %s (%s): let no other process use it"
                           % (self.path, error), RuntimeWarning, stacklevel=4)
@@ -243,20 +226,18 @@ class TokenFile:
                     _lock_file(file, False)  # to close is not enough: a forked child has it too
                 os.close(file)
 
-
 def _lock_file(file: int, wanted: bool) -> None:
     try:
         import fcntl
-        fcntl.flock(file, fcntl.LOCK_EX if wanted else fcntl.LOCK_UN)
+        return fcntl.flock(file, fcntl.LOCK_EX if wanted else fcntl.LOCK_UN)
     except ImportError:
-        import msvcrt  # Windows
-        while True:
-            try:
-                msvcrt.locking(file, msvcrt.LK_LOCK if wanted else msvcrt.LK_UNLCK, 1)
-                return
-            except OSError as error:
-                if error.errno != errno.EDEADLOCK:  # which means: not within ten seconds
-                    raise
+        windows: "Any" = __import__("msvcrt")
+    while True:
+        try:
+            return windows.locking(file, windows.LK_LOCK if wanted else windows.LK_UNLCK, 1)
+        except OSError as error:
+            if error.errno != errno.EDEADLOCK:  # which means: not within ten seconds
+                raise
 
 
 # --- Client ----------------------------------------------------------------------------------
@@ -264,7 +245,6 @@ def _lock_file(file: int, wanted: bool) -> None:
 # The token in use; from when on (clock time) it counts as expired, None for never; the scope that
 # was asked for, which need not be the one granted.
 _Held = namedtuple("_Held", "token renew_at scope")
-
 
 class Client:
     """Your application at one authorization server, with at most one token at a time.
@@ -278,43 +258,43 @@ class Client:
     Threads may share a client. A wrong value is a ValueError, here and not later.
     """
 
+    _connections: "_KeepAlive | None" = None  # for __del__, if a value is wrong
+
     def __init__(self, server: "str | Mapping[str, Any]", client_id: str,
                  client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
-                 redirect_uri: str = "http://127.0.0.1/callback",
-                 store: "str | os.PathLike[str] | Store | None" = None,
+                 redirect_uri: str = "http://127.0.0.1/callback", store: "Any" = None,
                  base_url: "str | None" = None, headers: "Mapping[str, str] | None" = None,
                  timeout: float = 30, max_wait: float = 0,
                  context: "ssl.SSLContext | None" = None,
                  handlers: "Iterable[urllib.request.BaseHandler]" = (),
                  trace: "Callable[[str], object] | None" = None) -> None:
-        for name, text in ("client_id", client_id), ("client_secret", client_secret or "none"):
-            if not isinstance(text, str) or not text:
+        for name, text in ("client_id", client_id), ("client_secret", client_secret):
+            if text == "" or not isinstance(text, str) and (text or name == "client_id"):
                 raise ValueError("%s must be a non-empty string: is its variable set?" % name)
         if grant_type not in GRANT_TYPES:
             raise ValueError("grant_type must be one of: " + ", ".join(GRANT_TYPES))
         if not (timeout > 0 and max_wait >= 0):
             raise ValueError("timeout must be more than 0 seconds, max_wait at least 0")
         self._server = _server(server)
-        self._allow_http = bool(self._server.get("allow_http", False))
+        self._allow_http = bool(self._server.get("allow_http"))
         self._client_id, self._client_secret = client_id, client_secret
         self._grant_type, self._scope = grant_type, _scope(scope)
-        self._redirect_uri = _redirect_uri(redirect_uri)
+        self._redirect_uri, self._headers = _redirect_uri(redirect_uri), _headers(headers)
         self._base_url = base_url or self._server.get("base_url")
-        self._headers = _headers(headers)
+        for url in (self._base_url, self._server.get("issuer"), self._server.get("token_endpoint")):
+            _origin(url or "https://none", self._allow_http)
         self._timeout, self._max_wait = timeout, max_wait
-        self._opener = _opener(context, tuple(handlers), self._allow_http, trace)
-        self._store: "Any" = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
+        self._connections = _KeepAlive(context, self._allow_http, trace)
+        self._opener = _opener(self._connections, *handlers)
+        self._store = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
         if store and not all(hasattr(self._store, name) for name in ("load", "save", "lock")):
             raise TypeError("store must be a path, or have load(), save(record) and lock()")
-        for url in (self._base_url, self._server.get("issuer"), self._server.get("token_endpoint")):
-            if url is not None:
-                _origin(url, self._allow_http)
         # What a stored token is good for, and for nothing else.
         self._bound = {"server": self._server.get("issuer") or self._server["token_endpoint"],
                        "client_id": client_id, "grant_type": grant_type}
-        self._held: "Any" = None    # a _Held or None: read without a lock, replaced under one
-        self._seen: "Any" = None    # the token in the store, when we last read or wrote it
+        self._held: "Any" = None  # a _Held or None: read without a lock, replaced under one
+        self._seen: "Any" = None  # the token in the store, when we last read or wrote it
         self._lock, self._process = threading.RLock(), os.getpid()
 
     def __repr__(self) -> str:
@@ -326,15 +306,12 @@ class Client:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_opener"):
-            self.close()
-
     def close(self) -> None:
         """Closes the idle connections. The client can still be used, it opens new ones."""
-        for handler in self._opener.handlers:  # type: ignore[attr-defined]
-            if isinstance(handler, _KeepAlive):
-                handler.close_idle()
+        if self._connections:
+            self._connections.close()
+
+    __del__ = close
 
     # --- using it ---
 
@@ -359,16 +336,19 @@ class Client:
         """
         url = _absolute(self._base_url, url, params)
         body, content_type = _body(data, json)
-        return self._read(method, url, body, {**content_type, **_headers(headers)}, self._home(url))
+        sent = {"Accept-encoding": "gzip", **content_type, **_headers(headers)}
+        response = _read(self._send(method, url, body, sent), MAX_CONTENT)
+        if len(response.content) > MAX_CONTENT:
+            raise URLError("the answer is larger than %d bytes: use open()" % MAX_CONTENT)
+        return response
 
     def open(self, url: "str | urllib.request.Request") -> "http.client.HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large for
         memory. Close it (`with`). The errors are those of `request`."""
-        request = urllib.request.Request(_absolute(self._base_url, url, None)) if isinstance(
-            url, str) else url
-        address = _absolute(None, request.full_url, None)
-        return self._send(request.get_method(), address, request.data,
-                          _headers(dict(request.header_items())), self._home(address))
+        request = url if isinstance(url, urllib.request.Request) else urllib.request.Request(
+            _absolute(self._base_url, url))
+        return self._send(request.get_method(), _absolute(None, request.full_url), request.data,
+                          _headers(dict(request.header_items())))
 
     def pages(self, url: str, params: "Params" = None,
               next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None
@@ -382,21 +362,23 @@ class Client:
         seen before. A link to another origin raises UnsafeURL: it would get the token.
         """
         first = url = _absolute(self._base_url, url, params)
-        home, seen = self._home(url), set()
+        seen: "set[str]" = set()
         while url not in seen:
+            if _origin(url, True) != _origin(first, True):
+                raise UnsafeURL("the next page is at %s: the token is not for there" % _place(url))
             seen.add(url)
-            answer = self._read("GET", url, None, {}, home)
+            answer = self.request("GET", url)
             page = answer.json()
             yield page
             if isinstance(next, tuple):
-                link = _at(page, next[0]) and _with_parameter(first, next[1], _at(page, next[0]))
-            elif callable(next):
-                link = next(page)
+                cursor = _at(page, next[0])
+                link = cursor and _with_parameter(first, next[1], cursor)
             else:
-                link = _next_link(answer, page) if next is None else _at(page, next)
+                link = (next(page) if callable(next) else
+                        _at(page, next) if next else _next_link(answer, page))
             if not link:
                 return
-            url = _absolute(None, urllib.parse.urljoin(answer.url, link), None)
+            url = _absolute(None, urllib.parse.urljoin(answer.url, link))
 
     def access_token(self) -> str:
         """A valid access token, renewed if need be, for use with any other HTTP library: ask for
@@ -410,7 +392,8 @@ class Client:
         if self._held is None:
             with self._alone():
                 self._newest()
-        return self._held and self._held.token
+        held = self._held
+        return held.token if held else None
 
     @token.setter
     def token(self, token: "Token | None") -> None:
@@ -421,8 +404,8 @@ class Client:
 
     # --- logging in and out ---
 
-    def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
-              timeout: "float | None" = None, **parameters: str) -> Token:
+    def login(self, open_browser: "Browser" = None, timeout: "float | None" = None,
+              **parameters: str) -> Token:
         """Makes sure that there is a usable token; asks the user only if there is none, or if more
         scope is wanted now than was asked for then.
 
@@ -435,7 +418,7 @@ class Client:
         with contextlib.suppress(LoginRequired):
             held = self._current()
             if set(self._scope.split()) <= set(held.scope.split()):
-                return held.token  # type: ignore[no-any-return]
+                return held.token
         if self._grant_type == DEVICE_CODE:
             return self._device_login(open_browser, timeout)
         with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
@@ -448,12 +431,11 @@ class Client:
                               **parameters: str) -> "AuthorizationRequest":
         """The first half of a login: send the user's browser to `.url`, and keep the whole in the
         user's session, for `exchange`. In a web application `redirect_uri` is a page of yours."""
-        url, facts = self._endpoint("authorization_endpoint"), self._facts
-        form = {"response_type": "code", "client_id": self._client_id,
-                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
-                "scope": self._scope or None}
+        form = {"response_type": "code", "client_id": self._client_id, "scope": self._scope,
+                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri)}
+        endpoint, facts = self._endpoint("authorization_endpoint"), self._facts
         parameters = {**facts.get("authorization_parameters", {}), **parameters}
-        return _authorization_request(url, form, parameters, facts.get("pkce", True))
+        return _authorization_request(endpoint, form, parameters, facts.get("pkce", True))
 
     def exchange(self, authorization_request: "AuthorizationRequest | Iterable[str]",
                  response: str) -> Token:
@@ -464,15 +446,14 @@ class Client:
         token = self.request_token(
             "authorization_code", code=_code(asked, response, self._facts),
             redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier or None)
-        with self._alone():
-            return self._keep(token, self._scope).token  # type: ignore[no-any-return]
+        self.token = token
+        return token
 
-    def _device_login(self, open_browser: "Any", timeout: "float | None") -> Token:
+    def _device_login(self, open_browser: "Browser", timeout: "float | None") -> Token:
         """RFC 8628: the user types a short code on another device, and we ask again and again."""
         answer = self._post("device_authorization_endpoint", {"scope": self._scope or None})
         fields = _fields(answer, "device_code", self._secrets())
-        address = fields.get("verification_uri") or fields.get("verification_url")  # Google's
-        _show_code(fields.get("user_code"), address, open_browser)
+        _show_code(fields, open_browser)
         interval, life = _seconds(fields.get("interval")) or 5, _seconds(fields.get("expires_in"))
         deadline = time.monotonic() + min(life or LOGIN_TIME, timeout or life or LOGIN_TIME)
         while time.monotonic() + interval < deadline:
@@ -488,20 +469,20 @@ class Client:
                     raise
                 interval += 5 if error.error == "slow_down" else 0  # section 3.5
             else:
-                with self._alone():
-                    return self._keep(token, self._scope).token  # type: ignore[no-any-return]
+                self.token = token
+                return token
         raise LoginRequired("nobody confirmed the code in time: call login() for a new one")
 
     def logout(self) -> bool:
         """Revokes the token where the server can (RFC 7009) and forgets it in any case. Returns
         whether the server confirmed; if not, the token may live on until it expires."""
         with self._alone():
-            token, confirmed = self.token, []
+            held, confirmed = self._newest(), []
             try:
-                # The refresh token first: it is the one that lasts.
-                for name in ("refresh_token", "access_token"):
-                    if token and getattr(token, name) and "revocation_endpoint" in self._facts:
-                        form = {"token": getattr(token, name), "token_type_hint": name}
+                for name in ("refresh_token", "access_token"):  # the one that lasts comes first
+                    token = getattr(held.token, name) if held else None
+                    if token and "revocation_endpoint" in self._facts:
+                        form = {"token": token, "token_type_hint": name}
                         answer = self._post("revocation_endpoint", form)
                         confirmed.append(200 <= answer.status_code < 300)
             except OSError:
@@ -519,23 +500,22 @@ class Client:
             held = self._newest()
             if held is None or held.token.refresh_token is None:
                 raise LoginRequired("there is no refresh token: call login()")
-            return self._refresh(held).token  # type: ignore[no-any-return]
+            return self._refresh(held).token
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
         """Any grant, the standard's or an extension: posts to the token endpoint and returns the
         Token, which is kept nowhere (assign it to `token` for that). Raises TokenError."""
         form = {"grant_type": grant_type, **self._facts.get("token_parameters", {}), **parameters}
-        secrets = self._secrets(*[form[name] for name in form if name not in _PUBLIC])
+        secrets = self._secrets(*(form[name] for name in form if name not in _PUBLIC))
         answer = self._post("token_endpoint", form)
         return _token(_fields(answer, "access_token", secrets, self._client_secret))
 
     def _post(self, endpoint: str, form: "Mapping[str, str | None]") -> "Response":
-        """A form with the client's credentials. A Request that is no _ApiRequest gets no bearer
-        token, and is not redirected."""
+        """Sends a form with the client's credentials. As it is no _ApiRequest, no redirect is
+        followed."""
         url, method = self._endpoint(endpoint), self._facts.get("token_endpoint_auth_method")
-        headers, form = _authenticate(
-            method or ("client_secret_basic" if self._client_secret else "none"),
-            self._client_id, self._client_secret, form)
+        method = method or ("client_secret_basic" if self._client_secret else "none")
+        headers, form = _authenticate(method, self._client_id, self._client_secret, form)
         body, content_type = _body({k: v for k, v in form.items() if v is not None}, None)
         request = urllib.request.Request(url, body, {**headers, **content_type}, method="POST")
         return _read(self._opener.open(request, timeout=self._timeout), MAX_ANSWER)
@@ -546,13 +526,11 @@ class Client:
         return [text for text in (self._client_secret, token[0], token[3], *more) if text]
 
     @property
-    def _facts(self) -> "dict[str, Any]":
+    def _facts(self) -> "JSON":
         """The server's metadata; an issuer's are fetched when they are first needed."""
         if "token_endpoint" not in self._server:
-            with self._alone():
-                if "token_endpoint" not in self._server:
-                    found = _metadata(self._opener, self._server["issuer"], self._timeout)
-                    self._server = {**found, **self._server}
+            found = _metadata(self._opener, self._server["issuer"], self._timeout)
+            self._server = {**found, **self._server}
         return self._server
 
     def _endpoint(self, name: str) -> str:
@@ -564,12 +542,12 @@ class Client:
 
     # --- keeping the token good ---
 
-    def _current(self) -> "_Held":
+    def _current(self) -> "Any":
         """The token in memory while it is good, without any lock; else a renewed one."""
         held = self._held
         return held if _good(held) else self._renew(held)[0]
 
-    def _renew(self, old: "_Held | None") -> "tuple[_Held, bool]":
+    def _renew(self, old: "_Held | None") -> "tuple[Any, bool]":
         """Something better than `old`, and whether this very call got it from the server.
 
         However many threads and processes come here at once, one of them asks the server: the
@@ -594,7 +572,7 @@ class Client:
             raise LoginRequired("the access token is no longer good and there is no refresh token: "
                                 "call login()" if held else "there is no token yet: call login()")
 
-    def _refresh(self, held: "_Held") -> "_Held":
+    def _refresh(self, held: "_Held") -> "Any":
         try:
             new = self.request_token("refresh_token", refresh_token=held.token.refresh_token)
         except TokenError as error:
@@ -621,32 +599,30 @@ class Client:
         """What another process saved since we last looked, else what is in memory: a token that
         could not be saved is newer than the one in the store."""
         record = self._store.load() if self._store else None
-        stored = None if record is None else self._stored(record)
-        if stored and stored.token != self._seen:
-            self._held, self._seen = stored, stored.token
-        return self._held
-
-    def _stored(self, record: "dict[str, Any]") -> "_Held | None":
+        if record is None:
+            return self._held
         try:
-            held = _Held(Token(**record["token"]), record["renew_at"], record["scope"])
-            if not isinstance(held.renew_at, (int, float, type(None))) or type(held.scope) != str:
-                raise ValueError
+            held = _Held(Token(**record["token"]), record["renew_at"], str(record["scope"]))
+            time.time() < (held.renew_at or 0)  # is a number, or a TypeError
         except (KeyError, TypeError, ValueError):
             raise StoreError("%r does not hold a token: name another store" % self._store) from None
         for name, mine in self._bound.items():
             if record.get(name) != mine:
                 raise StoreError("%r holds a token of another %s: name another store, or remove it"
                                  % (self._store, name.replace("_", " ")))
-        if self._grant_type == "client_credentials" and not (
-                set(self._scope.split()) <= set(held.scope.split())):
-            return None  # of a program that wanted less
-        return held
+        enough = set(self._scope.split()) <= set(held.scope.split())
+        if held.token != self._seen and (enough or self._grant_type != "client_credentials"):
+            self._held, self._seen = held, held.token
+        return self._held
 
     def _keep(self, token: "Token | None", scope: str) -> "Any":
         """Saves, then uses: no other process may start from a token that is used up."""
         held = record = None
         if token is not None:
-            held = _Held(token, _renew_at(token), scope)
+            # Early, so that it does not expire on its way, but by no more than a tenth of its life:
+            # a token of 20 seconds would otherwise never be good.
+            end, now = token.expires_at, time.time()
+            held = _Held(token, end and end - min(MARGIN, max(0, end - now) / 10), scope)
             record = {**self._bound, **held._asdict(), "token": dict(token._asdict())}
         try:
             if self._store:
@@ -662,30 +638,19 @@ class Client:
 
     # --- sending ---
 
-    def _home(self, url: str) -> "Origin":
-        """The one origin that may see the token."""
-        return _origin(self._base_url or url, self._allow_http)
-
-    def _read(self, method: str, url: str, body: "Any", headers: "Mapping[str, str]",
-              home: "Origin") -> "Response":
-        headers = {"Accept-encoding": "gzip", **headers}
-        response = _read(self._send(method, url, body, headers, home), MAX_CONTENT)
-        if len(response.content) > MAX_CONTENT:
-            raise URLError("the answer is larger than %d bytes: use open()" % MAX_CONTENT)
-        return response
-
-    def _send(self, method: str, url: str, body: "Any", headers: "Mapping[str, str]",
-              home: "Origin") -> "_Answer":
-        if _origin(url, self._allow_http) != home:
-            raise UnsafeURL("the token is not for %s, but for %s://%s:%d: make another Client "
-                            "for that" % ((_place(url),) + home))
+    def _send(self, method: str, url: str, body: "Any", headers: "dict[str, str]") -> "_Answer":
+        home = _origin(self._base_url or url, self._allow_http)  # nobody else sees the token
+        if _origin(url, True) != home:
+            raise UnsafeURL("%s is not at %s://%s:%d, where the token is for: make another Client"
+                            % ((_place(url),) + home))
         once = not isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
-        renewals, renewed, waited = 0, False, 0.0
-        held = self._current()
+        renewals, renewed, waited, held = 0, False, 0.0, self._current()
         while True:
             request = _ApiRequest(url, body, {**self._headers, **headers}, method=method)
-            request.access_token, request.home = held.token.access_token, home
-            answer: "_Answer" = self._opener.open(request, timeout=self._timeout)
+            # Unredirected: urllib copies all other headers to wherever a redirect leads (CPython
+            # issue 77842). RFC 6750 section 2.1.
+            request.add_unredirected_header("Authorization", "Bearer " + held.token.access_token)
+            answer: "_Answer" = self._opener.open(request, timeout=self._timeout)  # type: ignore
             if answer.status < 400 and answer.status not in _REDIRECTS:
                 return answer
             error = _response_error(method, answer, self._secrets())
@@ -702,19 +667,8 @@ class Client:
             else:
                 raise error
 
-
 def _good(held: "_Held | None") -> bool:
     return held is not None and (held.renew_at is None or time.time() < held.renew_at)
-
-
-def _renew_at(token: Token) -> "float | None":
-    """Early, so that the token does not expire on its way, but never by more than a tenth of its
-    life: a token of 20 seconds would otherwise never be good."""
-    if token.expires_at is None:
-        return None
-    life = max(0.0, token.expires_at - time.time())
-    return float(token.expires_at - min(MARGIN, life / 10))
-
 
 def _scope(scope: "str | Iterable[str] | None") -> str:
     """The scope as it goes over the wire: separated by spaces (RFC 6749 section 3.3)."""
@@ -726,8 +680,7 @@ def _scope(scope: "str | Iterable[str] | None") -> str:
 
 # --- Authorization request -------------------------------------------------------------------
 
-class AuthorizationRequest(namedtuple("AuthorizationRequest",
-                                      "url state code_verifier redirect_uri")):
+class AuthorizationRequest(namedtuple("_", "url state code_verifier redirect_uri")):
     """A login under way: four strings, to be kept in the user's session. Only `url` goes out;
     `code_verifier` is empty for a server that refuses PKCE."""
 
@@ -736,27 +689,26 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
     def __repr__(self) -> str:
         return "<AuthorizationRequest to %s>" % _place(self.url)
 
-
-def _authorization_request(endpoint: str, form: "dict[str, Any]", more: "Mapping[str, str]",
-                           pkce: bool) -> AuthorizationRequest:
+def _authorization_request(endpoint: str, form: "JSON", more: "JSON", pkce: bool
+                           ) -> AuthorizationRequest:
     """RFC 6749 section 4.1.1, with `state` against forged answers (section 10.12) and PKCE against
     stolen codes (RFC 7636): what begins here can be finished nowhere else."""
     import secrets
-    form["state"], verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32) if pkce else ""
+    form["state"], verifier = secrets.token_urlsafe(32), ""
     if pkce:
-        digest = hashlib.sha256(verifier.encode()).digest()
-        form["code_challenge"] = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-        form["code_challenge_method"] = "S256"
+        verifier = secrets.token_urlsafe(32)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+        form.update(code_challenge=digest.decode().rstrip("="), code_challenge_method="S256")
     for name in set(form).intersection(more):
-        raise ValueError("%s is set by the client itself (scope: Client(scope=))" % name)
-    return AuthorizationRequest(_absolute(None, endpoint, {**form, **more}), form["state"],
+        raise ValueError("%s is set by the client itself (a scope by Client(scope=))" % name)
+    url = _absolute(None, endpoint, {**form, "scope": form["scope"] or None, **more})
+    return AuthorizationRequest(url, form["state"],
                                 verifier, form["redirect_uri"])
 
-
-def _code(asked: AuthorizationRequest, response: str, facts: "Mapping[str, Any]") -> str:
+def _code(asked: AuthorizationRequest, response: str, facts: "JSON") -> str:
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
-    fields = _query(response.partition("#")[0].rpartition("?")[2])
-    if not _same(fields.get("state", ""), asked.state):
+    fields = _answer_to(asked.state, response)
+    if fields is None:
         raise AuthorizationError("this is no answer to our request (its state is another): nothing "
                                  "was sent; log in again, in one window")
     issuer, named = facts.get("issuer"), fields.get("iss")
@@ -769,77 +721,64 @@ def _code(asked: AuthorizationRequest, response: str, facts: "Mapping[str, Any]"
     if error:
         advice = ("the user or the server said no" if error == "access_denied" else
                   "check client_id, redirect_uri and scope against what is registered there")
-        raise AuthorizationError(": ".join(filter(None, (error, text, advice))), error=error,
-                                 error_description=text, error_uri=uri)
-    if not fields.get("code"):
-        raise AuthorizationError("the answer holds neither a code nor an error: log in again")
-    return fields["code"]
+        raise AuthorizationError(": ".join(filter(None, (error, text, advice))),
+                                 error=error, error_description=text, error_uri=uri)
+    return fields.get("code", "")
 
-
-def _query(query: str) -> "dict[str, str]":
-    """The fields of a query; none at all if one is repeated (RFC 6749 section 3.1), for then two
-    readers may see two answers."""
-    pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
-    return dict(pairs) if len(dict(pairs)) == len(pairs) else {}
-
-
-def _same(theirs: str, ours: str) -> bool:
-    """Compares without telling, by the time it takes, how much was right."""
+def _answer_to(state: str, response: str) -> "dict[str, str] | None":
+    """The fields of an address or its query, if they answer the request with this state. None if
+    one is repeated (RFC 6749 section 3.1), for then two readers may see two answers."""
     import hmac
-    return hmac.compare_digest(theirs.encode("utf-8", "replace"), ours.encode())
-
+    query = re.sub("^[^=?]*[?]|#.*", "", response)
+    pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    fields = dict(pairs)
+    theirs = fields.get("state", "").encode("utf-8", "replace")  # compared in constant time
+    ours = hmac.compare_digest(theirs, state.encode()) and len(fields) == len(pairs)
+    return fields if ours and ("code" in fields or "error" in fields) else None
 
 def _redirect_uri(uri: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri, re.I):  # RFC 6749 section 3.1.2
         raise ValueError("redirect_uri must be an absolute URI without a fragment")
-    urllib.parse.urlsplit(uri).port  # or a ValueError
+    urllib.parse.urlsplit(uri).port  # a ValueError if it is none
     return uri
 
 
 # --- Loopback --------------------------------------------------------------------------------
 
-class _Callback:
+class _Callback(contextlib.ExitStack):
     """Waits for the browser to come back to a loopback address (RFC 8252 section 7.3), and for the
     same address pasted on the terminal. Leaving the `with` block tells the browser how the login
     ended: a page that said "success" before the exchange could be wrong."""
 
     def __init__(self, redirect_uri: str) -> None:
+        super().__init__()
         self.redirect_uri, self.state, self.query, self.page = redirect_uri, "", "", b""
         self.ended, self.told = threading.Event(), threading.Event()
         self.servers: "list[Any]" = []
         parts = urllib.parse.urlsplit(redirect_uri)
+        host, port = parts.hostname or "", parts.port or 0
         if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
             return  # not ours to listen on: the user will paste
-        host, port = parts.hostname or "", parts.port or 0
-        try:
-            for address in ("127.0.0.1", "::1") if host == "localhost" else (host,):
-                try:
-                    self.servers.append(_listen(address, port, parts.path or "/", self))
-                    port = self.servers[0].server_address[1]
-                except OSError as error:
-                    if not self.servers or error.errno == errno.EADDRINUSE:
-                        raise  # and else this machine has no IPv6
-        except OSError as error:
-            self.close()
-            raise OSError(error.errno, "cannot listen on %s port %s (%s): end the program that does,"
-                          " or choose another redirect_uri" % (host, port, error.strerror)) from None
+        for address in ("127.0.0.1", "::1") if host == "localhost" else (host,):
+            try:
+                self.servers.append(self.enter_context(_listen(address, port, parts.path or "/", self)))
+                port = self.servers[0].server_address[1]
+            except OSError as error:
+                if not self.servers or error.errno == errno.EADDRINUSE:  # else there is no IPv6
+                    self.close()
+                    raise OSError(error.errno, "cannot listen on port %s of %s (%s): end the program "
+                                  "that does, or choose another redirect_uri"
+                                  % (port, host, error.strerror)) from None
         netloc = "%s:%d" % ("[%s]" % host if ":" in host else host, port)
         self.redirect_uri = parts._replace(netloc=netloc).geturl()
 
-    def __enter__(self) -> "_Callback":
-        return self
-
-    def __exit__(self, failure: "Any", *_: object) -> None:
+    def __exit__(self, failure: "Any", *more: "Any") -> bool:
         self.page = (_page("The login failed", "The program that you came from says why.")
                      if failure else _page("You are logged in", "You can close this page now."))
         self.ended.set()
-        if self.query and self.servers:
+        if self.query:
             self.told.wait(2)
-        self.close()
-
-    def close(self) -> None:
-        for server in self.servers:
-            server.server_close()
+        return super().__exit__(failure, *more)
 
     def wait(self, asked: AuthorizationRequest, seconds: float) -> str:
         """The query that the browser came back with, or what was pasted."""
@@ -847,24 +786,22 @@ class _Callback:
         while not self.query:
             if time.monotonic() > deadline:
                 raise LoginRequired("nobody logged in within %g seconds: try again" % seconds)
-            for server in self.servers:
-                server.handle_request()  # waits 50 ms for a connection, gives it to a thread
             if not self.servers:
                 time.sleep(0.05)
+            for server in self.servers and select.select(self.servers, [], [], 0.05)[0]:
+                server.handle_request()  # in a thread
             more = _typed()
             typed += more
             if more or not typed.endswith(("\n", "\r")):
                 continue  # an address with line breaks in it comes in pieces
             pasted, typed = "".join(typed.split()), ""
-            if asked.code_verifier and re.fullmatch("[^=?&]+", pasted):  # the code alone
+            if asked.code_verifier and re.fullmatch("(?!.*://)[^=?&]+", pasted):  # the code alone
                 return urllib.parse.urlencode({"code": pasted, "state": asked.state})
-            if _same(_query(pasted.partition("#")[0].rpartition("?")[2]).get("state", ""), asked.state):
+            if _answer_to(asked.state, pasted):
                 return pasted
-            if pasted:
-                _say("This login ends at an address that begins with\n%s\nPlease paste the whole "
-                     "of it:" % asked.redirect_uri)
+            _say("This login ends at an address that begins with\n%s\nPlease paste the whole of it:"
+                 % asked.redirect_uri)
         return self.query
-
 
 def _listen(host: str, port: int, path: str, callback: _Callback) -> "Any":
     """An HTTP server that knows one thing: the way back into `callback`."""
@@ -880,14 +817,13 @@ def _listen(host: str, port: int, path: str, callback: _Callback) -> "Any":
         def do_POST(self) -> None:  # OAuth 2.0 Form Post Response Mode
             size = self.headers.get("Content-Length", "")
             body = self.rfile.read(int(size)) if re.fullmatch("[0-9]{1,5}", size) else b""
-            self.take(self.path, body.decode("ascii", "replace"))
+            self.take(self.path.partition("?")[0], body.decode("ascii", "replace"))
 
         def take(self, sent_to: str, query: str) -> None:
-            ours = urllib.parse.urlsplit(callback.redirect_uri).netloc
             if sent_to != path:
                 self.send_error(404)
-            elif self.headers["Host"] != ours or not callback.state or not _same(
-                    _query(query).get("state", ""), callback.state):
+            elif (self.headers["Host"] != urllib.parse.urlsplit(callback.redirect_uri).netloc
+                    or not callback.state or not _answer_to(callback.state, query)):
                 self.send_error(400)  # another login, or a foreign name that leads to us
             else:
                 callback.query = callback.query or query
@@ -913,13 +849,11 @@ def _listen(host: str, port: int, path: str, callback: _Callback) -> "Any":
             pass
 
     class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-        daemon_threads, request_queue_size, timeout = True, 128, 0.05
+        daemon_threads, request_queue_size, timeout = True, 128, 0
         allow_reuse_address = os.name != "nt"  # Windows would let others listen there too
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         accepted: "deque[Any]" = deque()
-
-        def server_bind(self) -> None:
-            socketserver.TCPServer.server_bind(self)  # HTTPServer's asks the DNS for our name
+        server_bind = socketserver.TCPServer.server_bind  # HTTPServer's asks the DNS for our name
 
         def process_request(self, request: "Any", address: "Any") -> None:
             self.accepted.append(request)
@@ -933,7 +867,6 @@ def _listen(host: str, port: int, path: str, callback: _Callback) -> "Any":
 
     return Server((host, port), Handler)
 
-
 def _page(title: str, text: str) -> bytes:
     return ("""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>%s</title>
@@ -943,71 +876,56 @@ body{min-height:90vh;display:grid;place-content:center;text-align:center;margin:
 </style></head><body><main><h1>%s</h1><p>%s</p></main></body></html>
 """ % (title, title, text)).encode()
 
-
 def _say(text: str) -> None:
-    """On stderr: stdout is for results."""
-    import sys
-    print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)  # stdout is for results
 
-
-def _show_address(url: str, listens: bool, open_browser: "Any") -> None:
+def _show_address(url: str, listens: bool, open_browser: "Browser") -> None:
     _say("To log in, open this address in a browser:\n\n%s\n" % url)
     _say("If that browser is on another machine, paste the address that it ends at here:"
          if listens else "Then paste the address that the browser ends at here:")
     _browse(url, open_browser)
 
-
-def _show_code(code: "Any", url: "Any", open_browser: "Any") -> None:
-    code, url = (_printable(text) if isinstance(text, str) else "?" for text in (code, url))
-    _say("To log in, open %s in any browser, and type this code there: %s" % (url, code))
+def _show_code(fields: "JSON", open_browser: "Browser") -> None:
+    url = _printable(str(fields.get("verification_uri") or fields.get("verification_url")))  # Google
+    _say("To log in, open this address in any browser, and type the code %s there:\n\n%s\n"
+         % (_printable(str(fields.get("user_code"))), url))
     _browse(url, open_browser or False)
 
-
-def _browse(url: str, open_browser: "Any") -> None:
+def _browse(url: str, open_browser: "Browser") -> None:
     """Opens a browser, unless it could not be seen: over SSH the screen is another machine's, and
     a text browser would take the terminal."""
-    if callable(open_browser):
-        open_browser(url)
-    elif open_browser is not False:
-        import webbrowser
+    import webbrowser
+    run: "Any" = open_browser if callable(open_browser) else webbrowser.open
+    if open_browser is None:
         with contextlib.suppress(webbrowser.Error):
             name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
-            unseen = ("SSH_CONNECTION" in os.environ and "DISPLAY" not in os.environ
-                      or name in ("www-browser", "lynx", "links", "elinks", "w3m"))
-            if open_browser or "BROWSER" in os.environ or not unseen:
-                webbrowser.open(url)
-
+            remote = "SSH_CONNECTION" in os.environ and "DISPLAY" not in os.environ
+            text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
+            open_browser = "BROWSER" in os.environ or not (remote or text)
+    if open_browser:  # in a thread: some come back only when the page is there, or closed
+        threading.Thread(target=run, args=(url,), daemon=True).start()
 
 def _typed() -> str:
     """What was typed since we last asked. It never waits, so nothing is left reading."""
-    import sys
     try:
         file = sys.stdin.fileno()
-        if not os.isatty(file):
+        if not os.isatty(file) or os.name != "nt" and os.tcgetpgrp(file) != os.getpgrp():
             return ""
     except (AttributeError, OSError, ValueError):
-        return ""  # stdin is closed, or no file
+        return ""  # stdin is closed, or no file, or not our terminal
     if os.name == "nt":
-        import msvcrt
-        return "".join(iter(lambda: msvcrt.getwche() if msvcrt.kbhit() else "", ""))
-    ready = select.select([file], [], [], 0)[0] and os.tcgetpgrp(file) == os.getpgrp()
+        windows: "Any" = __import__("msvcrt")
+        return "".join(iter(lambda: windows.getwche() if windows.kbhit() else "", ""))
+    ready = select.select([file], [], [], 0)[0]
     return os.read(file, 65536).decode("utf-8", "replace") if ready else ""
 
 
 # --- Token endpoint --------------------------------------------------------------------------
 
-_PUBLIC = "grant_type", "scope", "redirect_uri"  # of what a message may repeat
-_ADVICE = {
-    "invalid_grant": "the code or the refresh token is used up, expired or another client's: log "
-                     "in again",
-    "invalid_scope": "check the scope against the server's documentation",
-    "unauthorized_client": "allow this grant type where the client is registered",
-    "unsupported_grant_type": "this server does not have this grant type",
-}
+_PUBLIC = "grant_type", "scope", "redirect_uri"  # of what we send, messages may repeat these
 
-
-def _authenticate(method: str, client_id: str, secret: "str | None", form: "Mapping[str, Any]"
-                  ) -> "tuple[dict[str, str], Mapping[str, Any]]":
+def _authenticate(method: str, client_id: str, secret: "str | None", form: "JSON"
+                  ) -> "tuple[dict[str, str], JSON]":
     """Headers and form with the client's credentials (RFC 6749 section 2.3.1)."""
     headers = {"Accept": "application/json"}
     if method == "client_secret_basic":
@@ -1019,9 +937,7 @@ def _authenticate(method: str, client_id: str, secret: "str | None", form: "Mapp
     proof = {"client_secret": secret} if method == "client_secret_post" else {}
     return headers, {**form, "client_id": client_id, **proof}
 
-
-def _fields(answer: "Response", needed: str, secrets: "list[str]", client_secret: "str | None" = None
-            ) -> "dict[str, Any]":
+def _fields(answer: "Response", needed: str, secrets: "list[str]", client_secret: str = "") -> "JSON":
     """The fields of an answer (RFC 6749 section 5), out of whatever a server makes of it; a
     TokenError if they say no, or nothing."""
     fields = _json(answer.content)
@@ -1034,22 +950,22 @@ def _fields(answer: "Response", needed: str, secrets: "list[str]", client_secret
         return fields
     error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
                         for value in (error, text, fields.get("error_uri")))
-    advice = _ADVICE.get(error or "")
-    if error is None:  # and so no OAuth server that speaks
-        advice = ("it redirects: give the address that it leads to" if 300 <= answer.status_code < 400
-                  else "no %s in %d bytes of %s: is this the right address?" % (
-                      needed, len(answer.content), answer.headers.get_content_type()))
     if error == "invalid_client" or answer.status_code in (401, 403):
         advice = "check client_id, client_secret and token_endpoint_auth_method"
-        if not re.fullmatch(r"[\w.~-]*", client_secret or "", re.ASCII):
-            advice += (": this secret has characters that some servers do not decode, try "
-                       "client_secret_post")
+        if not re.fullmatch(r"[\w.~-]*", client_secret, re.ASCII):
+            advice += ": some servers do not decode what stands in this secret, try client_secret_post"
+    elif error == "invalid_grant":
+        advice = "the code or the refresh token is used up, expired or another client's: log in again"
+    elif error:
+        advice = "check the grant type and the scope against what is registered there"
+    else:
+        advice = "no %s in %d bytes of %s: is this the right address?" % (
+            needed, len(answer.content), answer.headers.get_content_type())
     where = "%s answered %d" % (_place(answer.url), answer.status_code)
     raise TokenError(": ".join(filter(None, (where, error, text, advice))), error=error,
                      error_description=text, error_uri=uri, status=answer.status_code)
 
-
-def _token(fields: "Mapping[str, Any]") -> Token:
+def _token(fields: "JSON") -> Token:
     """RFC 6749 section 5.1, with the liberties that servers take."""
     life = _seconds(fields.get("expires_in", fields.get("expires")))
     kind, refresh, scope = (fields.get(n) for n in ("token_type", "refresh_token", "scope"))
@@ -1058,10 +974,9 @@ def _token(fields: "Mapping[str, Any]") -> Token:
     try:
         return Token(fields["access_token"], kind if isinstance(kind, str) and kind else "Bearer",
                      time.time() + life if life else None, refresh if isinstance(refresh, str) else
-                     None, " ".join(map(str, scope)) if isinstance(scope, list) else None, dict(fields))
+                     None, " ".join(map(str, scope)) if isinstance(scope, list) else None, fields)
     except ValueError:
         raise TokenError("the server gave an access token that no header can hold") from None
-
 
 def _seconds(value: object) -> "float | None":
     """A number that may have come as a string; None for nonsense, and for what is no time."""
@@ -1081,15 +996,11 @@ _IDEMPOTENT = "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"  # RFC 9110 sec
 _MASKED = ("access_token|refresh_token|id_token|token|code|device_code|client_secret|code_verifier|"
            "password|assertion|client_assertion|subject_token|actor_token|state")
 
-
-class Response:
+class Response(namedtuple("_", "status_code headers url content")):
     """The answer of an API, read to its end. In `headers` case does not matter, and what is not
     there is None; `url` is the last one, after redirects; the body is `content`, bytes."""
 
-    __slots__ = "status_code", "headers", "url", "content"
-
-    def __init__(self, status_code: int, headers: "Message", url: str, content: bytes) -> None:
-        self.status_code, self.headers, self.url, self.content = status_code, headers, url, content
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return "<Response %d from %s>" % (self.status_code, _place(self.url))
@@ -1098,76 +1009,59 @@ class Response:
     def text(self) -> str:
         """The body in the charset that the server names, else UTF-8."""
         with contextlib.suppress(LookupError):
-            return self.content.decode(self.headers.get_content_charset() or "utf-8", "replace")
-        return self.content.decode("utf-8", "replace")
+            return str(self.content, self.headers.get_content_charset() or "utf-8", "replace")
+        return str(self.content, "utf-8", "replace")
 
     def json(self) -> "Any":
         """The body parsed. Raises ValueError if it is not JSON."""
         return json.loads(self.text)
 
+class _ApiRequest(urllib.request.Request):
+    """A request that carries the token. Others, to a token endpoint, are not redirected."""
 
-def _opener(context: "Any", handlers: "tuple[Any, ...]", allow_http: bool,
-            trace: "Any") -> urllib.request.OpenerDirector:
-    """urllib's own machine, with handlers of ours in the place of those that open a connection for
-    every request, send the token wherever a redirect leads, and read file: and ftp:."""
+    hops = 0
+
+def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
+    """urllib's own machine, without its handlers for file: and ftp:, and with ours in the place of
+    those that open a connection for every request and send the token wherever a redirect leads."""
     opener = urllib.request.OpenerDirector()
     opener.addheaders = [("User-Agent", "oauth2min/" + __version__)]
     if not any(isinstance(handler, urllib.request.ProxyHandler) for handler in handlers):
         opener.add_handler(urllib.request.ProxyHandler())
-    for handler in (_KeepAlive(context, allow_http, trace), _Bearer(), _Redirects(),
-                    urllib.request.HTTPErrorProcessor()) + handlers:
+    for handler in (_Redirects(), urllib.request.HTTPErrorProcessor()) + handlers:
         opener.add_handler(handler)
     return opener
 
-
-class _ApiRequest(urllib.request.Request):
-    """A request with a token, and the only origin to show it to."""
-
-    access_token, home, hops = "", ("", "", 0), 0
-
-
-class _Bearer(urllib.request.BaseHandler):
-    """RFC 6750 section 2.1. The header is an unredirected one: all others are copied by urllib
-    into the request that a redirect makes, to whatever host (CPython issue 77842)."""
-
-    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        if isinstance(request, _ApiRequest) and _origin(request.full_url, True) == request.home:
-            request.add_unredirected_header("Authorization", "Bearer " + request.access_token)
-        return request
-
-    https_request = http_request
-
-
 class _Redirects(urllib.request.BaseHandler):
-    """Follows the redirects of an API (RFC 9110 section 15.4). A token endpoint has no business to
-    send secrets elsewhere."""
+    """Follows the redirects of an API (RFC 9110 section 15.4), without the token and the client's
+    headers when they leave its origin."""
 
-    def http_error_302(self, request: urllib.request.Request, answer: "_Answer", code: int,
-                       reason: str, headers: "Message") -> "_Answer | None":
+    def http_error_302(self, request: "Any", answer: "_Answer", code: int, reason: str,
+                       headers: "Any") -> "Any":
         method, data, target = request.get_method(), request.data, headers.get("Location")
-        if target is None or not isinstance(request, _ApiRequest) or request.hops == 10:
-            return None
-        url = _absolute(None, urllib.parse.urljoin(request.full_url, target), None)
-        kept = _origin(url, True) == _origin(request.full_url, True)
-        if request.type == "https" and not url.lower().startswith("https:"):
-            raise UnsafeURL("%s redirects to %s, without https" % (_place(request.full_url),
-                                                                  _place(url)))
+        headers = request.headers
         if code == 303 and method != "HEAD" or code < 303 and method == "POST":
             method, data = "GET", None
-        if data is not None and not (kept and isinstance(data, bytes)):
-            return None  # a body is for the server that it was written for
-        new = _ApiRequest(url, data, request.headers if kept else {}, method=method)
-        new.hops = request.hops + 1
-        if kept:
-            new.access_token, new.home = request.access_token, request.home
+            headers = {name: headers[name] for name in headers if name[:8] != "Content-"}
+        if not (target and isinstance(request, _ApiRequest) and request.hops < 10
+                and isinstance(data, (bytes, type(None)))):
+            return None
         _read(answer, MAX_ANSWER)
-        return self.parent.open(new, timeout=request.timeout)  # type: ignore
+        old, url = request.full_url, _absolute(None, urllib.parse.urljoin(request.full_url, target))
+        kept = _origin(url, True) == _origin(old, True)
+        if data is not None and not kept or _origin(old, True)[0] > _origin(url, True)[0]:
+            raise UnsafeURL("%s redirects to %s: that is not https, or the body that we sent is not "
+                            "for there" % (_place(old), _place(url)))
+        new = _ApiRequest(url, data, headers if kept else {}, method=method)
+        new.hops = request.hops + 1
+        if kept and request.has_header("Authorization"):
+            new.add_unredirected_header("Authorization", request.get_header("Authorization"))
+        return self.parent.open(new, timeout=request.timeout)  # type: ignore[attr-defined]
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def http_error_default(self, request: "Any", answer: "_Answer", *_: object) -> "_Answer":
         return answer  # for the caller to judge
-
 
 class _Answer(http.client.HTTPResponse):
     """An answer that gives its connection back when it is closed."""
@@ -1179,7 +1073,6 @@ class _Answer(http.client.HTTPResponse):
         super().close()
         if give_back:
             give_back(whole)
-
 
 class _KeepAlive(urllib.request.AbstractHTTPHandler):
     """Keeps connections open. urllib opens one for each request, with a TLS handshake each time,
@@ -1194,21 +1087,18 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
         self.idle: "dict[Any, deque[Any]]" = {}  # stacks: the warmest is taken, the others age
 
     def http_open(self, request: "Any") -> _Answer:
-        if request.type == "http" and not self.allow_http and not all(_LOOPBACK.fullmatch(
-                urllib.parse.urlsplit(url).netloc) for url in (request.full_url, "//" + request.host)):
-            raise UnsafeURL("%s would cross the network in the clear: use https" % _place(
-                request.full_url))
+        if request.type == "http" and not (self.allow_http or _LOOPBACK.fullmatch(request.host)):
+            raise UnsafeURL("%s would be sent to %s in the clear: use https"
+                            % (_place(request.full_url), request.host))
         method, data = request.get_method(), request.data
-        headers = {name.title(): value for name, value in
-                   {**request.headers, **request.unredirected_hdrs}.items()}
+        headers = {**request.headers, **request.unredirected_hdrs}
+        headers = {name.title(): value for name, value in headers.items()}
         if self.trace:
             self.trace(_traced("%s %s" % (method, request.full_url), headers, data))
         proxy = headers.pop("Proxy-Authorization", None) if request._tunnel_host else None
         # With the process: two of them, after a fork, would talk at once over one connection.
         key = os.getpid(), request.type, request.host, request._tunnel_host, proxy
-        used = connection = self.take(key)
-        if used:
-            used.sock.settimeout(request.timeout)
+        used = connection = self.take(key, request.timeout)
         try:
             while True:
                 connection = connection or self.connect(request, proxy)
@@ -1221,13 +1111,11 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
                     if (connection is not used or isinstance(error, socket.timeout)
                             or method not in _IDEMPOTENT or type(data) not in (bytes, type(None))):
                         raise
-                    connection.close()
-                    connection = None
+                    connection = connection.close()
         except (OSError, http.client.HTTPException, ValueError) as error:
             if connection:
                 connection.close()
-            raise _network_error(error, request.full_url, request.timeout) from None
-        answer.url, answer.msg = request.full_url, answer.reason  # as urlopen does
+            raise _network_error(error, request.full_url) from None
 
         def give_back(whole: bool) -> None:
             stack = self.idle.setdefault(key, deque())
@@ -1237,12 +1125,13 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
             else:
                 connection.close()
 
+        answer.url, answer.msg = request.full_url, answer.reason  # type: ignore  # as urlopen does
         answer.give_back, answer.trace = give_back, self.trace
         return answer
 
     https_open = http_open
 
-    def take(self, key: "Any") -> "Any":
+    def take(self, key: "Any", timeout: float) -> "Any":
         """An idle connection that is still open, or None. One that has something to say was
         closed by the server, or the server speaks out of turn."""
         while self.idle.get(key):
@@ -1250,38 +1139,32 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
                 connection = self.idle[key].pop()
             except (KeyError, IndexError):  # another thread was faster
                 return None
-            if hasattr(select, "poll"):
-                poll = select.poll()
-                poll.register(connection.sock, select.POLLIN)
-                ready = poll.poll(0)
-            else:  # Windows, where select() takes any number of file
+            with contextlib.suppress(ValueError):  # its number is too large for select()
                 ready = select.select([connection.sock], [], [], 0)[0]
             if not ready and time.monotonic() < connection.idle_since + IDLE_TIME:
+                connection.sock.settimeout(timeout)
                 return connection
             connection.close()
-        return None
 
     def connect(self, request: "Any", proxy: "str | None") -> "Any":
-        if request.type == "http":
-            connection = http.client.HTTPConnection(request.host, timeout=request.timeout)
-        else:
+        kind, options = http.client.HTTPConnection, {"timeout": request.timeout}  # type: Any, Any
+        if request.type == "https":
             with self.lock:
                 self.context = self.context or _tls_context()
-            connection = http.client.HTTPSConnection(request.host, timeout=request.timeout,
-                                                     context=self.context)
-            if request._tunnel_host:
-                connection.set_tunnel(request._tunnel_host,
-                                      headers={"Proxy-Authorization": proxy} if proxy else {})
+            kind, options["context"] = http.client.HTTPSConnection, self.context
+        connection = kind(request.host, **options)
+        if request._tunnel_host:
+            connection.set_tunnel(request._tunnel_host,
+                                  headers={"Proxy-Authorization": proxy} if proxy else {})
         connection.response_class = _Answer
         return connection
 
-    def close_idle(self) -> None:
+    def close(self) -> None:
         with contextlib.suppress(KeyError, IndexError):  # other threads may take some meanwhile
             while self.idle:
                 stack = self.idle.popitem()[1]
                 while stack:
                     stack.pop().close()
-
 
 def _tls_context() -> "Any":
     """What the system trusts, and TLS 1.2 at least."""
@@ -1293,119 +1176,102 @@ def _tls_context() -> "Any":
         context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     return context
 
-
-def _network_error(error: Exception, url: str, timeout: "float | None") -> Exception:
+def _network_error(error: Exception, url: str) -> Exception:
     """What happened and what to do, as the OSError that it was within an URLError, as in urllib.
-    http.client quotes headers and addresses in its messages, so few are repeated."""
+    http.client quotes headers and addresses in its messages, so these are not repeated."""
     kind: "Any" = type(error) if isinstance(error, OSError) else OSError
     if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
         text = ("its certificate is not trusted (%s). If your network has a CA of its own, name its "
                 "file in SSL_CERT_FILE, or pass context=" % getattr(error, "verify_message", "wrong"))
-    elif isinstance(error, socket.timeout):
-        text = "no answer within %s seconds: try again, or raise timeout=" % timeout
-    elif isinstance(error, socket.gaierror):
-        text = "its name is not known: check the address, the network and the proxy settings"
     elif isinstance(error, OSError):
-        text = "%s: check that it runs, the network and the proxy settings" % (
-            error.strerror or _printable(str(error)))
-    elif isinstance(error, http.client.HTTPException):
-        text = "it broke off or does not speak HTTP (%s): try again" % type(error).__name__
+        text = "%s: check the address, the network, the proxy settings, the timeout" % (
+            _printable(error.strerror or str(error) or type(error).__name__))
+    elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
+        text = "the answer broke off or is not HTTP (%s): try again" % type(error).__name__
     else:
         return ValueError("the address or a header has characters that HTTP does not allow")
-    return URLError(kind("%s cannot be reached, %s" % (_place(url), text)))
-
+    text = "no answer from %s: %s" % (_place(url), text)
+    return URLError(kind(*filter(None, (getattr(error, "errno", None), text))))
 
 def _read(answer: "_Answer", limit: int) -> Response:
-    """Reads to the end, at most about `limit` bytes, and gives the connection back."""
+    """Reads to the end, or a little more than `limit` bytes; gives the connection back."""
     import gzip
-    body: "Any" = answer
     try:
         with answer:
             if answer.getheader("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
-                body = gzip.GzipFile(fileobj=answer)
-            if body is answer and answer.length is not None and answer.length <= limit:
+                content = gzip.GzipFile(fileobj=answer).read(limit + 1)
+            elif answer.length is not None and answer.length <= limit:
                 content = answer.read()
             else:
-                parts, size = [], 0
-                while size <= limit:
-                    parts.append(body.read(65536))
-                    if not parts[-1]:
+                content = b""
+                while len(content) <= limit:
+                    more = answer.read(max(65536, len(content)))
+                    content += more
+                    if not more:
                         break
-                    size += len(parts[-1])
-                content = b"".join(parts)
     except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-        raise _network_error(error if isinstance(error, OSError) else http.client.HTTPException(),
-                             answer.url, None) from None
+        raise _network_error(error, answer.url) from None
     if answer.trace:
         answer.trace(_traced("%d %s" % (answer.status, answer.reason), answer.headers, content))
     return Response(answer.status, answer.headers, answer.url, content)
 
-
-def _response_error(method: str, answer: "_Answer", secrets: "Iterable[str]") -> ResponseError:
-    """The server's own explanation, from its header (RFC 6750 section 3) or its JSON."""
+def _response_error(method: str, answer: "_Answer", secrets: "list[str]") -> ResponseError:
+    """With the server's own explanation, from its header (RFC 6750 section 3) or its JSON."""
     response = _read(answer, MAX_ANSWER)
     challenge = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"',
                                 response.headers.get("WWW-Authenticate") or ""))
-    found = challenge.get("error_description") or challenge.get("error")
     page: "Any" = _json(response.content)
+    found = [challenge.get("error_description"), challenge.get("error")]
     for name in ("error_description", "message", "detail", "error", "errors", "title"):
         inner = page.get(name) if isinstance(page, dict) else None
         inner = inner[0] if isinstance(inner, list) and inner else inner
-        if isinstance(inner, dict):
-            inner = inner.get("message") or inner.get("detail")
-        if isinstance(inner, str):
-            found = found or inner
+        found.append(inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner)
+    text = next((_printable(said, secrets) for said in found if said and isinstance(said, str)), "")
     if response.status_code < 400:
-        found = "a redirect that cannot be followed"
+        text = "a redirect that cannot be followed"
     if challenge.get("error") == "insufficient_scope":
-        found = "%s; needed is the scope %r: add it, login() again" % (found, challenge.get("scope"))
+        text += "; add the scope %r and login() again" % _printable(challenge.get("scope", ""), secrets)
     message = "%s %s answered %d" % (method, _place(response.url), response.status_code)
-    message += ": " + _printable(found, secrets) if found else ""
+    message += ": " + text if text else ""
     wait = _retry_after(response)
     if wait is None:
         return ResponseError(message, response=response)
-    return RateLimited("%s; try again in %g seconds" % (message, wait), response=response,
+    return RateLimited("%s: try again in %.0f seconds" % (message, wait), response=response,
                        retry_after=wait)
-
 
 def _retry_after(response: Response) -> "float | None":
     """Seconds to wait, at least one; None if this is no matter of waiting."""
-    given = response.headers.get("Retry-After")
-    if response.status_code != 429 and not (response.status_code == 503 and given):
+    def date(name: str) -> float:
+        parts = email.utils.parsedate_tz(response.headers.get(name) or "")
+        with contextlib.suppress(ValueError, OverflowError):
+            return float(email.utils.mktime_tz(parts)) if parts else 0.0
+        return 0.0
+
+    status, given = response.status_code, response.headers.get("Retry-After")
+    if status != 429 and not (status == 503 and given):
         return None
-    now = _date(response.headers.get("Date")) or time.time()  # the server's clock, not ours
-    until = _date(given)
-    if until:
-        return max(1.0, until - now)
+    now = date("Date") or time.time()  # the server's clock, if it says
+    if date("Retry-After"):
+        return max(1.0, date("Retry-After") - now)
     for name in ("Retry-After", "X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset"):
         number = _seconds(response.headers.get(name))
         if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
             return max(1.0, number - now if number > 1e9 else number)
     return 1.0
 
-
-def _date(text: "str | None") -> "float | None":
-    parts = email.utils.parsedate_tz(text or "")
-    try:
-        return float(email.utils.mktime_tz(parts)) if parts else None
-    except (ValueError, OverflowError):
-        return None
-
-
 def _next_link(answer: Response, page: "Any") -> "str | None":
     """RFC 8288, or what APIs use in its stead."""
     for link in answer.headers.get_all("Link") or []:
-        for url, parameters in re.findall(r"<([^>]*)>((?:[^,\"]|\"[^\"]*\")*)", link):
-            if re.search(r';\s*rel\s*=\s*("([^"]*\s)?next(\s[^"]*)?"|next\b)', parameters, re.I):
-                return str(url)
-    if not isinstance(page, dict):
-        return None
-    found = [place[name] for place in [page, *page.values()] if isinstance(place, dict)
-             for name in ("next", "@odata.nextLink") if isinstance(place.get(name), str)]
-    if len(found) > 1 and found[0] not in (page.get("next"), page.get("@odata.nextLink")):
+        for url, rest in re.findall(r"<([^>]*)>((?:[^,\"]|\"[^\"]*\")*)", link):
+            for name, value in re.findall(r";\s*([\w*-]+)\s*=\s*(\"[^\"]*\"|[^\s;]*)", rest):
+                if name.lower() == "rel" and "next" in value.strip('"').lower().split():
+                    return str(url)
+    names = "next", "@odata.nextLink"
+    found = [place[name] for place in ([page, *page.values()] if isinstance(page, dict) else [])
+             if isinstance(place, dict) for name in names if isinstance(place.get(name), str)]
+    if len(found) > 1 and not any(isinstance(page.get(name), str) for name in names):
         raise ValueError("this page has several next links: choose one with next='name.next'")
     return found[0] if found else None
-
 
 def _at(page: "Any", path: str) -> "Any":
     """The value at a dotted path, None if it is not there."""
@@ -1413,33 +1279,28 @@ def _at(page: "Any", path: str) -> "Any":
         page = page.get(name) if isinstance(page, dict) else None
     return page
 
-
 def _with_parameter(url: str, name: str, value: object) -> str:
     parts = urllib.parse.urlsplit(url)
     query = [pair for pair in urllib.parse.parse_qsl(parts.query, True) if pair[0] != name]
     return parts._replace(query=urllib.parse.urlencode([*query, (name, value)])).geturl()
 
-
-def _absolute(base_url: "str | None", url: str, params: "Params") -> str:
+def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
     """The whole address, in the characters that HTTP allows."""
     url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
     if not re.match("[a-z][a-z0-9+.-]*:", url, re.I):  # RFC 3986 section 4.2
         if base_url is None:
             raise ValueError("%s is a relative URL, and the client has no base_url" % _place(url))
         url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
-    if params:
-        if not isinstance(params, str):
-            pairs = params.items() if hasattr(params, "items") else params
-            params = urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
-        url += ("&" if "?" in url else "?") + params
-    return url
-
+    if params and not isinstance(params, str):
+        pairs = params.items() if hasattr(params, "items") else params
+        params = urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
+    return url + ("&" if "?" in url else "?") + params if params else url
 
 def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
     """The body, and the header that names its kind."""
-    if data is not None and value is not None:
-        raise ValueError("give data or json, not both")
     if value is not None:
+        if data is not None:
+            raise ValueError("give data or json, not both")
         return json.dumps(value).encode(), {"Content-type": "application/json"}
     if data is None:
         return None, {}
@@ -1449,91 +1310,76 @@ def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
     return (urllib.parse.urlencode(data, True).encode(),
             {"Content-type": "application/x-www-form-urlencoded"})
 
+def _headers(headers: "Mapping[str, str] | None") -> "dict[str, str]":
+    """Checked here, since http.client would quote a bad one in its error."""
+    for name, value in (headers or {}).items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+:[\t -~\x80-\xff]*", name + ":" + value, re.ASCII):
+            raise ValueError("a header has characters that HTTP does not allow")
+        if name.lower() == "authorization":
+            raise ValueError("the Authorization header is the client's own")
+    return {name.capitalize(): value for name, value in (headers or {}).items()}
 
 def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
     """Scheme, host and port: what a token belongs to."""
     match = _URL.match(url)
     if not match:
-        raise UnsafeURL("%s is not a web address, https://host/path, without a user name in it"
-                        % _place(url))
+        raise UnsafeURL("%s is not a web address (https://host/path, without a user)" % _place(url))
     scheme, host, port = match.group(1).lower(), match.group(2).lower(), match.group(3)
     if scheme == "http" and not (allow_http or _LOOPBACK.fullmatch(host)):
         raise UnsafeURL("%s is not https, and not on this machine" % _place(url))
     return scheme, host, int(port or (443 if scheme == "https" else 80))
 
-
 def _place(url: str) -> str:
-    """An address without what may be secret in it: user name, query, fragment."""
+    """An address without what may be secret in it: user, query, fragment."""
     return re.sub("//[^/]*@", "//", _printable(re.split("[?#]", url)[0]))
-
 
 def _printable(text: str, secrets: "Iterable[str]" = ()) -> str:
     """What a server said, fit for a message: a line of bounded length, without what we sent."""
     for secret in secrets:
         for form in (secret, urllib.parse.quote(secret, safe="~"), urllib.parse.quote_plus(secret)):
             text = text.replace(form, "***")
-    text = re.sub(r"\?\S*", "", "".join(c if c.isprintable() else " " for c in text[:2000]))
-    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else " " for c in text[:2000])
+    text = " ".join(re.sub(r"\?\S+", "", text).split())
     return text if len(text) <= 300 else text[:300] + "..."
-
 
 def _json(text: bytes) -> "Any":
     """What the JSON says; None if it is none."""
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(text.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _headers(headers: "Mapping[str, str] | None") -> "dict[str, str]":
-    """Checked here, since http.client would quote a bad one in its error."""
-    for name, value in (headers or {}).items():
-        if not (re.fullmatch(r"[!#-'*+.^-z|~\w-]+", name, re.ASCII)
-                and re.fullmatch(r"[\t -~\x80-\xff]*", value)):
-            raise ValueError("a header has characters that HTTP does not allow")
-        if name.lower() == "authorization":
-            raise ValueError("the Authorization header is the client's own")
-    return {name.capitalize(): value for name, value in (headers or {}).items()}
-
 
 def _traced(start: str, headers: "Any", body: "Any") -> str:
     """A message as it goes over the wire, secrets masked."""
-    lines = [start] + ["%s: %s" % pair for pair in headers.items()]
-    for i, line in enumerate(lines):
-        lines[i] = re.sub("(?i)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***", line)
-    text = body.decode("utf-8", "replace")[:10000] if isinstance(body, bytes) else ""
-    text = "\n".join(lines) + ("\n\n" + text if text else "")
+    head = "\n".join([start] + ["%s: %s" % pair for pair in headers.items()])
+    head = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***", head)
+    text = head + "\n\n" + body.decode("utf-8", "replace") if isinstance(body, bytes) and body else head
     text = re.sub(r'("(?:%s)"\s*:\s*)"(?:[^"\\]|\\.)*"' % _MASKED, r'\1"***"', text)
-    return re.sub(r"(?m)((?:[?&]|^)(?:%s)=)[^&\s]+" % _MASKED, r"\1***", text)
+    return re.sub(r"(?m)((?:[?&#]|^)(?:%s)=)[^&\s]+" % _MASKED, r"\1***", text)[:10000]
 
 
 # --- Servers ---------------------------------------------------------------------------------
 
-def discover(issuer: str, context: "ssl.SSLContext | None" = None,
-             timeout: float = 30) -> "dict[str, Any]":
+def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: float = 30) -> "JSON":
     """The metadata of the server that calls itself `issuer`: RFC 8414's address first, then
     OpenID's. OAuth2Error, with the addresses tried, if neither has it."""
-    return _metadata(_opener(context, (), False, None), issuer, timeout)
+    with contextlib.closing(_KeepAlive(context, False, None)) as connections:
+        return _metadata(_opener(connections), issuer, timeout)
 
-
-def _metadata(opener: urllib.request.OpenerDirector, issuer: str,
-              timeout: float) -> "dict[str, Any]":
-    scheme, _, rest = issuer.rstrip("/").partition("://")
-    host, slash, path = rest.partition("/")
-    tried = ["%s://%s/.well-known/oauth-authorization-server%s" % (scheme, host, slash + path),
-             "%s://%s/.well-known/openid-configuration" % (scheme, rest)]
-    others = ""
+def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float) -> "JSON":
+    scheme, host = _origin(issuer, True)[0], re.split("/", issuer)[2]
+    path = issuer.rstrip("/").partition(host)[2]
+    others, tried = "", ["%s://%s/.well-known/oauth-authorization-server%s" % (scheme, host, path),
+                         "%s://%s%s/.well-known/openid-configuration" % (scheme, host, path)]
     for url in tried:
-        found = _json(_read(opener.open(url, timeout=timeout), MAX_ANSWER).content)
+        answer: "Any" = opener.open(url, timeout=timeout)
+        found = _json(_read(answer, MAX_ANSWER).content)
         if isinstance(found, dict):
-            if found.get("issuer") == issuer:  # RFC 8414 section 3.3
+            if found.get("issuer") == issuer and answer.status == 200:  # RFC 8414 section 3.3
                 return found
-            others = " (one is for the issuer %s)" % _printable(str(found.get("issuer")))
+            others = "; one is of the issuer %s" % _printable(str(found.get("issuer")))
     raise OAuth2Error("no metadata of %s at %s%s: check the issuer, or give the endpoints in a dict"
                       % (_place(issuer), " or ".join(tried), others))
 
-
-def _server(server: "str | Mapping[str, Any]") -> "dict[str, Any]":
+def _server(server: "str | Mapping[str, Any]") -> "JSON":
     if isinstance(server, str):
         if server not in PROVIDERS and "://" not in server:
             raise ValueError("unknown server %r: give an issuer URL, a dict, or one of: %s"
@@ -1545,66 +1391,55 @@ def _server(server: "str | Mapping[str, Any]") -> "dict[str, Any]":
         raise ValueError("token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
     return dict(server)
 
-
-PROVIDERS: "dict[str, dict[str, Any]]" = {
-    "spotify": {
-        "authorization_endpoint": "https://accounts.spotify.com/authorize",
-        "token_endpoint": "https://accounts.spotify.com/api/token",
-        "base_url": "https://api.spotify.com/v1"},
-    "x": {  # for a user; "x-app" below is for the application itself
-        "authorization_endpoint": "https://x.com/i/oauth2/authorize",
-        "token_endpoint": "https://api.x.com/2/oauth2/token",
-        "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
-        "base_url": "https://api.x.com/2"},
-    "x-app": {  # client_id and client_secret are here the API key and its secret
-        "token_endpoint": "https://api.x.com/oauth2/token",
-        "base_url": "https://api.x.com/2"},
-    "github": {
-        "issuer": "https://github.com/login/oauth",
-        "authorization_endpoint": "https://github.com/login/oauth/authorize",
-        "token_endpoint": "https://github.com/login/oauth/access_token",
-        "device_authorization_endpoint": "https://github.com/login/device/code",
-        "token_endpoint_auth_method": "client_secret_post",
-        "base_url": "https://api.github.com"},
-    "gitlab": {
-        "issuer": "https://gitlab.com",
-        "authorization_endpoint": "https://gitlab.com/oauth/authorize",
-        "token_endpoint": "https://gitlab.com/oauth/token",
-        "device_authorization_endpoint": "https://gitlab.com/oauth/authorize_device",
-        "revocation_endpoint": "https://gitlab.com/oauth/revoke",
-        "base_url": "https://gitlab.com/api/v4"},
-    "google": {
-        "issuer": "https://accounts.google.com",
-        "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
-        "token_endpoint": "https://oauth2.googleapis.com/token",
-        "device_authorization_endpoint": "https://oauth2.googleapis.com/device/code",
-        "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
-        "base_url": "https://www.googleapis.com"},
-    "microsoft": {
-        "authorization_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
-        "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
-        "device_authorization_endpoint":
-            "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
-        "base_url": "https://graph.microsoft.com/v1.0"},
-    "discord": {
-        "issuer": "https://discord.com",
-        "authorization_endpoint": "https://discord.com/oauth2/authorize",
-        "token_endpoint": "https://discord.com/api/oauth2/token",
-        "revocation_endpoint": "https://discord.com/api/oauth2/token/revoke",
-        "base_url": "https://discord.com/api/v10"},
-    "reddit": {
-        "authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
-        "token_endpoint": "https://www.reddit.com/api/v1/access_token",
-        "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
-        "token_endpoint_auth_method": "client_secret_basic",  # with an empty secret, too
-        "base_url": "https://oauth.reddit.com"},
-    "twitch": {
-        "issuer": "https://id.twitch.tv/oauth2",
-        "authorization_endpoint": "https://id.twitch.tv/oauth2/authorize",
-        "token_endpoint": "https://id.twitch.tv/oauth2/token",
-        "revocation_endpoint": "https://id.twitch.tv/oauth2/revoke",
-        "token_endpoint_auth_method": "client_secret_post",
-        "base_url": "https://api.twitch.tv/helix"},
+PROVIDERS: "dict[str, JSON]" = {
+    "spotify": {"authorization_endpoint": "https://accounts.spotify.com/authorize",
+                "token_endpoint": "https://accounts.spotify.com/api/token",
+                "base_url": "https://api.spotify.com/v1"},
+    "x": {"authorization_endpoint": "https://x.com/i/oauth2/authorize",  # for a user
+          "token_endpoint": "https://api.x.com/2/oauth2/token",
+          "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
+          "base_url": "https://api.x.com/2"},
+    "x-app": {"token_endpoint": "https://api.x.com/oauth2/token",  # for your application itself,
+              "base_url": "https://api.x.com/2"},                  # with its API key and secret
+    "github": {"issuer": "https://github.com/login/oauth",
+               "authorization_endpoint": "https://github.com/login/oauth/authorize",
+               "token_endpoint": "https://github.com/login/oauth/access_token",
+               "device_authorization_endpoint": "https://github.com/login/device/code",
+               "token_endpoint_auth_method": "client_secret_post",
+               "base_url": "https://api.github.com"},
+    "gitlab": {"issuer": "https://gitlab.com",
+               "authorization_endpoint": "https://gitlab.com/oauth/authorize",
+               "token_endpoint": "https://gitlab.com/oauth/token",
+               "device_authorization_endpoint": "https://gitlab.com/oauth/authorize_device",
+               "revocation_endpoint": "https://gitlab.com/oauth/revoke",
+               "base_url": "https://gitlab.com/api/v4"},
+    "google": {"issuer": "https://accounts.google.com",
+               "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
+               "token_endpoint": "https://oauth2.googleapis.com/token",
+               "device_authorization_endpoint": "https://oauth2.googleapis.com/device/code",
+               "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
+               "base_url": "https://www.googleapis.com"},
+    "microsoft": {"authorization_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
+                  "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+                  "device_authorization_endpoint":
+                      "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
+                  "base_url": "https://graph.microsoft.com/v1.0"},
+    "discord": {"issuer": "https://discord.com",
+                "authorization_endpoint": "https://discord.com/oauth2/authorize",
+                "token_endpoint": "https://discord.com/api/oauth2/token",
+                "revocation_endpoint": "https://discord.com/api/oauth2/token/revoke",
+                "base_url": "https://discord.com/api/v10"},
+    "reddit": {"authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
+               "token_endpoint": "https://www.reddit.com/api/v1/access_token",
+               "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
+               "token_endpoint_auth_method": "client_secret_basic",  # with an empty secret, too
+               "base_url": "https://oauth.reddit.com"},
+    "twitch": {"issuer": "https://id.twitch.tv/oauth2",
+               "authorization_endpoint": "https://id.twitch.tv/oauth2/authorize",
+               "token_endpoint": "https://id.twitch.tv/oauth2/token",
+               "revocation_endpoint": "https://id.twitch.tv/oauth2/revoke",
+               "token_endpoint_auth_method": "client_secret_post",
+               "base_url": "https://api.twitch.tv/helix"},
 }
 
 

@@ -93,6 +93,7 @@ class Server:
 
 class Cases(Server):
     def test_discover_returns_the_metadata_of_the_issuer_and_leaves_nothing_open(self):
+        gc.collect()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             server = self.metadata()
@@ -278,5 +279,5 @@ class Device(Server, unittest.TestCase):
 
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(180, exit=True)  # a deadlock must not last for ever
+    faulthandler.dump_traceback_later(120, exit=True)  # a deadlock must not last for ever
     unittest.main(buffer=True)  # what login() tells the user stays out of the report
