@@ -33,6 +33,7 @@ import email.utils
 import errno
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -282,8 +283,14 @@ class Client:
         self._grant_type, self._scope = grant_type, _scope(scope)
         self._redirect_uri, self._headers = _redirect_uri(redirect_uri), _headers(headers)
         self._base_url = base_url or self._server.get("base_url")
-        for url in (self._base_url, self._server.get("issuer"), self._server.get("token_endpoint")):
-            _origin(url or "https://none", self._allow_http)
+        for name in self._server:
+            if self._server[name] and re.fullmatch("issuer|base_url|.*_endpoint", name):
+                _origin(self._server[name], self._allow_http)
+        _origin(self._base_url or "https://none", self._allow_http)
+        if context is not None and not getattr(context, "check_hostname", False):
+            raise ValueError("context must be an ssl.SSLContext that checks certificates and names")
+        if trace is not None and not callable(trace):
+            raise TypeError("trace must be a function of one string, such as print")
         self._timeout, self._max_wait = timeout, max_wait
         self._connections = _KeepAlive(context, self._allow_http, trace)
         self._opener = _opener(self._connections, *handlers)
@@ -424,7 +431,8 @@ class Client:
         with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
             _show_address(asked.url, bool(callback.servers), open_browser)
-            answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout)
+            answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
+                                   self._facts.get("issuer") or "")
             return self.exchange(asked, answer)  # and only then the browser is told how it ended
 
     def authorization_request(self, redirect_uri: "str | None" = None,
@@ -451,15 +459,15 @@ class Client:
 
     def _device_login(self, open_browser: "Browser", timeout: "float | None") -> Token:
         """RFC 8628: the user types a short code on another device, and we ask again and again."""
-        answer = self._post("device_authorization_endpoint", {"scope": self._scope or None})
-        fields = _fields(answer, "device_code", self._secrets())
+        fields = self._post("device_authorization_endpoint", {"scope": self._scope or None},
+                            "user_code")
         _show_code(fields, open_browser)
         interval, life = _seconds(fields.get("interval")) or 5, _seconds(fields.get("expires_in"))
         deadline = time.monotonic() + min(life or LOGIN_TIME, timeout or life or LOGIN_TIME)
         while time.monotonic() + interval < deadline:
             time.sleep(interval)
             try:
-                token = self.request_token(DEVICE_CODE, device_code=fields["device_code"])
+                token = self.request_token(DEVICE_CODE, device_code=fields.get("device_code"))
             except TokenError as error:
                 if error.error == "access_denied":
                     raise AuthorizationError("the user said no", error=error.error) from None
@@ -483,9 +491,8 @@ class Client:
                     token = getattr(held.token, name) if held else None
                     if token and "revocation_endpoint" in self._facts:
                         form = {"token": token, "token_type_hint": name}
-                        answer = self._post("revocation_endpoint", form)
-                        confirmed.append(200 <= answer.status_code < 300)
-            except OSError:
+                        confirmed.append(self._post("revocation_endpoint", form, None) is not None)
+            except (OSError, TokenError):
                 confirmed.append(False)
             finally:
                 self._keep(None, "")
@@ -506,19 +513,20 @@ class Client:
         """Any grant, the standard's or an extension: posts to the token endpoint and returns the
         Token, which is kept nowhere (assign it to `token` for that). Raises TokenError."""
         form = {"grant_type": grant_type, **self._facts.get("token_parameters", {}), **parameters}
-        secrets = self._secrets(*(form[name] for name in form if name not in _PUBLIC))
-        answer = self._post("token_endpoint", form)
-        return _token(_fields(answer, "access_token", secrets, self._client_secret))
+        return _token(self._post("token_endpoint", form, "access_token"))
 
-    def _post(self, endpoint: str, form: "Mapping[str, str | None]") -> "Response":
-        """Sends a form with the client's credentials. As it is no _ApiRequest, no redirect is
-        followed."""
+    def _post(self, endpoint: str, form: "JSON", needed: "str | None") -> "JSON":
+        """Sends a form with the client's credentials; returns the fields of the answer, if what is
+        `needed` is among them. As this is no _ApiRequest, no redirect is followed."""
         url, method = self._endpoint(endpoint), self._facts.get("token_endpoint_auth_method")
         method = method or ("client_secret_basic" if self._client_secret else "none")
         headers, form = _authenticate(method, self._client_id, self._client_secret, form)
         body, content_type = _body({k: v for k, v in form.items() if v is not None}, None)
         request = urllib.request.Request(url, body, {**headers, **content_type}, method="POST")
-        return _read(self._opener.open(request, timeout=self._timeout), MAX_ANSWER)
+        answer = _read(self._opener.open(request, timeout=self._timeout), MAX_ANSWER)
+        secrets = [form[name] for name in form if re.fullmatch(_MASKED, name)]
+        return _fields(answer, needed, self._secrets(headers.get("Authorization", "")[6:], *secrets),
+                       self._client_secret or "")
 
     def _secrets(self, *more: "str | None") -> "list[str]":
         """What no message may repeat, even where a server does."""
@@ -528,7 +536,7 @@ class Client:
     @property
     def _facts(self) -> "JSON":
         """The server's metadata; an issuer's are fetched when they are first needed."""
-        if "token_endpoint" not in self._server:
+        if not self._server.get("token_endpoint"):
             found = _metadata(self._opener, self._server["issuer"], self._timeout)
             self._server = {**found, **self._server}
         return self._server
@@ -734,7 +742,7 @@ def _answer_to(state: str, response: str) -> "dict[str, str] | None":
     fields = dict(pairs)
     theirs = fields.get("state", "").encode("utf-8", "replace")  # compared in constant time
     ours = hmac.compare_digest(theirs, state.encode()) and len(fields) == len(pairs)
-    return fields if ours and ("code" in fields or "error" in fields) else None
+    return fields if ours and (fields.get("code") or "error" in fields) else None
 
 def _redirect_uri(uri: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri, re.I):  # RFC 6749 section 3.1.2
@@ -780,7 +788,7 @@ class _Callback(contextlib.ExitStack):
             self.told.wait(2)
         return super().__exit__(failure, *more)
 
-    def wait(self, asked: AuthorizationRequest, seconds: float) -> str:
+    def wait(self, asked: AuthorizationRequest, seconds: float, issuer: str) -> str:
         """The query that the browser came back with, or what was pasted."""
         self.state, typed, deadline = asked.state, "", time.monotonic() + seconds
         while not self.query:
@@ -796,7 +804,7 @@ class _Callback(contextlib.ExitStack):
                 continue  # an address with line breaks in it comes in pieces
             pasted, typed = "".join(typed.split()), ""
             if asked.code_verifier and re.fullmatch("(?!.*://)[^=?&]+", pasted):  # the code alone
-                return urllib.parse.urlencode({"code": pasted, "state": asked.state})
+                return urllib.parse.urlencode({"code": pasted, "state": asked.state, "iss": issuer})
             if _answer_to(asked.state, pasted):
                 return pasted
             _say("This login ends at an address that begins with\n%s\nPlease paste the whole of it:"
@@ -901,7 +909,7 @@ def _browse(url: str, open_browser: "Browser") -> None:
             name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
             remote = "SSH_CONNECTION" in os.environ and "DISPLAY" not in os.environ
             text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
-            open_browser = "BROWSER" in os.environ or not (remote or text)
+            open_browser = not text and ("BROWSER" in os.environ or not remote)
     if open_browser:  # in a thread: some come back only when the page is there, or closed
         threading.Thread(target=run, args=(url,), daemon=True).start()
 
@@ -922,8 +930,6 @@ def _typed() -> str:
 
 # --- Token endpoint --------------------------------------------------------------------------
 
-_PUBLIC = "grant_type", "scope", "redirect_uri"  # of what we send, messages may repeat these
-
 def _authenticate(method: str, client_id: str, secret: "str | None", form: "JSON"
                   ) -> "tuple[dict[str, str], JSON]":
     """Headers and form with the client's credentials (RFC 6749 section 2.3.1)."""
@@ -937,17 +943,19 @@ def _authenticate(method: str, client_id: str, secret: "str | None", form: "JSON
     proof = {"client_secret": secret} if method == "client_secret_post" else {}
     return headers, {**form, "client_id": client_id, **proof}
 
-def _fields(answer: "Response", needed: str, secrets: "list[str]", client_secret: str = "") -> "JSON":
+def _fields(answer: "Response", needed: "str | None", secrets: "list[str]",
+            client_secret: str) -> "JSON":
     """The fields of an answer (RFC 6749 section 5), out of whatever a server makes of it; a
     TokenError if they say no, or nothing."""
-    fields = _json(answer.content)
+    fields: "Any" = _json(answer.content)
     if not isinstance(fields, dict):  # a form, from GitHub
         fields = dict(urllib.parse.parse_qsl(answer.text))
     error, text = fields.get("error"), fields.get("error_description", fields.get("message"))
     if isinstance(error, dict):  # Facebook
         error, text = error.get("type"), error.get("message")
-    if isinstance(fields.get(needed), str) and not error and answer.status_code < 300:
-        return fields
+    if answer.status_code < 300 and not error and fields.get("ok") is not False:  # as Slack says
+        if needed is None or isinstance(fields.get(needed), str) and fields[needed]:
+            return fields
     error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
                         for value in (error, text, fields.get("error_uri")))
     if error == "invalid_client" or answer.status_code in (401, 403):
@@ -976,7 +984,7 @@ def _token(fields: "JSON") -> Token:
                      time.time() + life if life else None, refresh if isinstance(refresh, str) else
                      None, " ".join(map(str, scope)) if isinstance(scope, list) else None, fields)
     except ValueError:
-        raise TokenError("the server gave an access token that no header can hold") from None
+        raise TokenError("the server gave an access token that no header can hold", status=200) from None
 
 def _seconds(value: object) -> "float | None":
     """A number that may have come as a string; None for nonsense, and for what is no time."""
@@ -1066,7 +1074,7 @@ class _Redirects(urllib.request.BaseHandler):
 class _Answer(http.client.HTTPResponse):
     """An answer that gives its connection back when it is closed."""
 
-    give_back = trace = None  # type: Any
+    give_back = trace = request = None  # type: Any
 
     def close(self) -> None:
         whole, give_back, self.give_back = self.isclosed(), self.give_back, None
@@ -1098,24 +1106,20 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
         proxy = headers.pop("Proxy-Authorization", None) if request._tunnel_host else None
         # With the process: two of them, after a fork, would talk at once over one connection.
         key = os.getpid(), request.type, request.host, request._tunnel_host, proxy
-        used = connection = self.take(key, request.timeout)
-        try:
-            while True:
-                connection = connection or self.connect(request, proxy)
-                try:
-                    connection.request(method, request.selector, data, headers,
-                                       encode_chunked=request.has_header("Transfer-encoding"))
-                    answer: _Answer = connection.getresponse()
-                    break
-                except OSError as error:  # perhaps the server gave it up just as we took it
-                    if (connection is not used or isinstance(error, socket.timeout)
-                            or method not in _IDEMPOTENT or type(data) not in (bytes, type(None))):
-                        raise
-                    connection = connection.close()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if connection:
+        connection = self.take(key, request.timeout) or self.connect(request, proxy)
+        while True:
+            used = connection.sock  # the server may give up an idle one just as we take it
+            try:
+                connection.request(method, request.selector, data, headers,
+                                   encode_chunked=request.has_header("Transfer-encoding"))
+                answer: _Answer = connection.getresponse()
+                break
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 connection.close()
-            raise _network_error(error, request.full_url) from None
+                if not (used and isinstance(error, OSError) and not isinstance(error, socket.timeout)
+                        and method in _IDEMPOTENT and type(data) in (bytes, type(None))):
+                    raise _network_error(error, request) from None
+                connection = self.connect(request, proxy)
 
         def give_back(whole: bool) -> None:
             stack = self.idle.setdefault(key, deque())
@@ -1126,7 +1130,7 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
                 connection.close()
 
         answer.url, answer.msg = request.full_url, answer.reason  # type: ignore  # as urlopen does
-        answer.give_back, answer.trace = give_back, self.trace
+        answer.give_back, answer.trace, answer.request = give_back, self.trace, request
         return answer
 
     https_open = http_open
@@ -1176,41 +1180,38 @@ def _tls_context() -> "Any":
         context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     return context
 
-def _network_error(error: Exception, url: str) -> Exception:
+def _network_error(error: Exception, request: "Any") -> Exception:
     """What happened and what to do, as the OSError that it was within an URLError, as in urllib.
     http.client quotes headers and addresses in its messages, so these are not repeated."""
     kind: "Any" = type(error) if isinstance(error, OSError) else OSError
+    text = "%s: check the address, the network and the proxy settings" % _printable(
+        getattr(error, "strerror", None) or str(error) or type(error).__name__)
     if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
-        text = ("its certificate is not trusted (%s). If your network has a CA of its own, name its "
+        text = ("its certificate is not trusted (%s): if your network has a CA of its own, name its "
                 "file in SSL_CERT_FILE, or pass context=" % getattr(error, "verify_message", "wrong"))
-    elif isinstance(error, OSError):
-        text = "%s: check the address, the network, the proxy settings, the timeout" % (
-            _printable(error.strerror or str(error) or type(error).__name__))
+    elif isinstance(error, socket.timeout):
+        text = "nothing came for %s seconds: try again, or raise timeout=" % request.timeout
     elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
         text = "the answer broke off or is not HTTP (%s): try again" % type(error).__name__
-    else:
+    elif isinstance(error, ValueError):
         return ValueError("the address or a header has characters that HTTP does not allow")
-    text = "no answer from %s: %s" % (_place(url), text)
+    text = "no answer from %s: %s" % (_place(request.full_url), text)
     return URLError(kind(*filter(None, (getattr(error, "errno", None), text))))
 
 def _read(answer: "_Answer", limit: int) -> Response:
     """Reads to the end, or a little more than `limit` bytes; gives the connection back."""
-    import gzip
     try:
         with answer:
             if answer.getheader("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
+                import gzip
                 content = gzip.GzipFile(fileobj=answer).read(limit + 1)
             elif answer.length is not None and answer.length <= limit:
                 content = answer.read()
             else:
-                content = b""
-                while len(content) <= limit:
-                    more = answer.read(max(65536, len(content)))
-                    content += more
-                    if not more:
-                        break
+                content = b"".join(itertools.takewhile(bool, (
+                    answer.read(65536) for _ in range(limit // 65536 + 1))))
     except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-        raise _network_error(error, answer.url) from None
+        raise _network_error(error, answer.request) from None
     if answer.trace:
         answer.trace(_traced("%d %s" % (answer.status, answer.reason), answer.headers, content))
     return Response(answer.status, answer.headers, answer.url, content)
@@ -1218,19 +1219,17 @@ def _read(answer: "_Answer", limit: int) -> Response:
 def _response_error(method: str, answer: "_Answer", secrets: "list[str]") -> ResponseError:
     """With the server's own explanation, from its header (RFC 6750 section 3) or its JSON."""
     response = _read(answer, MAX_ANSWER)
-    challenge = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"',
-                                response.headers.get("WWW-Authenticate") or ""))
-    page: "Any" = _json(response.content)
-    found = [challenge.get("error_description"), challenge.get("error")]
-    for name in ("error_description", "message", "detail", "error", "errors", "title"):
-        inner = page.get(name) if isinstance(page, dict) else None
-        inner = inner[0] if isinstance(inner, list) and inner else inner
-        found.append(inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner)
-    text = next((_printable(said, secrets) for said in found if said and isinstance(said, str)), "")
+    said = response.headers.get("WWW-Authenticate") or ""
+    said += response.text if _json(response.content) else ""
+    found = dict(re.findall(r'"?\b(error|error_description|scope|message|detail|title)"?\s*[=:]\s*'
+                            r'("(?:[^"\\]|\\.)*")', said)[::-1])  # the first of each
+    words = [str(_json(found[name].encode())) for name in (
+        "error_description", "message", "detail", "title", "error") if name in found]
+    text = _printable(words[0], secrets) if words else ""
     if response.status_code < 400:
         text = "a redirect that cannot be followed"
-    if challenge.get("error") == "insufficient_scope":
-        text += "; add the scope %r and login() again" % _printable(challenge.get("scope", ""), secrets)
+    if found.get("error") == '"insufficient_scope"':
+        text += "; add the scope %s and login() again" % _printable(found.get("scope", ""), secrets)
     message = "%s %s answered %d" % (method, _place(response.url), response.status_code)
     message += ": " + text if text else ""
     wait = _retry_after(response)
@@ -1241,23 +1240,22 @@ def _response_error(method: str, answer: "_Answer", secrets: "list[str]") -> Res
 
 def _retry_after(response: Response) -> "float | None":
     """Seconds to wait, at least one; None if this is no matter of waiting."""
-    def date(name: str) -> float:
-        parts = email.utils.parsedate_tz(response.headers.get(name) or "")
-        with contextlib.suppress(ValueError, OverflowError):
-            return float(email.utils.mktime_tz(parts)) if parts else 0.0
-        return 0.0
-
-    status, given = response.status_code, response.headers.get("Retry-After")
-    if status != 429 and not (status == 503 and given):
+    headers, status = response.headers, response.status_code
+    if status != 429 and not (status == 503 and "Retry-After" in headers):
         return None
-    now = date("Date") or time.time()  # the server's clock, if it says
-    if date("Retry-After"):
-        return max(1.0, date("Retry-After") - now)
+    now, until = (_date(headers.get(name)) for name in ("Date", "Retry-After"))
+    now = now or time.time()  # the server's clock counts, if it tells
     for name in ("Retry-After", "X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset"):
-        number = _seconds(response.headers.get(name))
+        number = until or _seconds(headers.get(name))
         if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
             return max(1.0, number - now if number > 1e9 else number)
     return 1.0
+
+def _date(text: "str | None") -> "float | None":
+    parts = email.utils.parsedate_tz(text or "")
+    with contextlib.suppress(ValueError, OverflowError):
+        return email.utils.mktime_tz(parts) if parts else None
+    return None
 
 def _next_link(answer: Response, page: "Any") -> "str | None":
     """RFC 8288, or what APIs use in its stead."""
@@ -1312,12 +1310,14 @@ def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
 
 def _headers(headers: "Mapping[str, str] | None") -> "dict[str, str]":
     """Checked here, since http.client would quote a bad one in its error."""
-    for name, value in (headers or {}).items():
-        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+:[\t -~\x80-\xff]*", name + ":" + value, re.ASCII):
+    headers = {name.capitalize(): value for name, value in dict(headers or {}).items()}
+    for name, value in headers.items():
+        if not (re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
+                and re.fullmatch(r"[\t -~\x80-\xff]*", value)):
             raise ValueError("a header has characters that HTTP does not allow")
-        if name.lower() == "authorization":
-            raise ValueError("the Authorization header is the client's own")
-    return {name.capitalize(): value for name, value in (headers or {}).items()}
+    if "Authorization" in headers:
+        raise ValueError("the Authorization header is the client's own")
+    return headers
 
 def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
     """Scheme, host and port: what a token belongs to."""
@@ -1335,9 +1335,9 @@ def _place(url: str) -> str:
 
 def _printable(text: str, secrets: "Iterable[str]" = ()) -> str:
     """What a server said, fit for a message: a line of bounded length, without what we sent."""
-    for secret in secrets:
-        for form in (secret, urllib.parse.quote(secret, safe="~"), urllib.parse.quote_plus(secret)):
-            text = text.replace(form, "***")
+    said = text + urllib.parse.unquote(text) + urllib.parse.unquote_plus(text)
+    if any(secret in said for secret in secrets):
+        return "(not shown: it repeats a secret)"
     text = "".join(c if c.isprintable() else " " for c in text[:2000])
     text = " ".join(re.sub(r"\?\S+", "", text).split())
     return text if len(text) <= 300 else text[:300] + "..."
@@ -1385,7 +1385,7 @@ def _server(server: "str | Mapping[str, Any]") -> "JSON":
             raise ValueError("unknown server %r: give an issuer URL, a dict, or one of: %s"
                              % (server, ", ".join(PROVIDERS)))
         server = PROVIDERS.get(server, {"issuer": server})
-    if "token_endpoint" not in server and "issuer" not in server:
+    if not hasattr(server, "get") or not (server.get("token_endpoint") or server.get("issuer")):
         raise ValueError("the server needs a 'token_endpoint', or an 'issuer' to look it up")
     if server.get("token_endpoint_auth_method") not in AUTH_METHODS + (None,):
         raise ValueError("token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
