@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: 0BSD
+"""What is wrong here? It looks at what logins and requests need; "look here" comes with a remedy.
+
+Nothing to register; it reads those environment variables that logins and requests read (proxies,
+SSL_CERT_FILE, BROWSER, SSH_CONNECTION, DISPLAY). Name your server, or --fake for fake_server.py:
+
+    python3 examples/doctor.py https://accounts.spotify.com
+"""
+import http.client
+import os
+import re
+import socket
+import sys
+import textwrap
+import time
+import urllib.request
+import webbrowser
+from email.utils import parsedate_to_datetime
+
+
+def say(good, text, remedy=""):
+    text = "ok         " + text if good else "look here  " + text + remedy
+    print(textwrap.fill(text, 79, subsequent_indent=" " * 11, break_on_hyphens=False))
+
+def look():
+    say(True, f"Python {sys.version.split()[0]}, {sys.executable}")
+    try:
+        import ssl
+        paths, found = ssl.get_default_verify_paths(), ssl.create_default_context().get_ca_certs()
+        say(found or paths.capath and os.listdir(paths.capath),  # a folder is read when needed
+            f"{ssl.OPENSSL_VERSION}, CA file {paths.cafile}, folder {paths.capath}",
+            ": it trusts nobody; install those of the system, or name a file in SSL_CERT_FILE")
+    except (ImportError, OSError) as error:
+        say(False, f"no https ({error})", ": take a Python with ssl; mend SSL_CERT_FILE")
+    for kind, url in sorted(urllib.request.getproxies().items()):
+        masked = re.sub("^([a-z0-9]+://)?.*@", r"\1***@", url, flags=re.IGNORECASE)
+        say(not re.match("(?!https?:)[a-z0-9]+://", url.lower()), f"proxy: {kind} = {masked}",
+            ": it must be like http://host:port, others do not work here")
+    for host in "127.0.0.1", "::1":
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+                listener.bind((host, 0))
+                listener.listen(1)
+                socket.create_connection(listener.getsockname()[:2], 2).close()
+            say(True, f"a login can listen on {host}")
+        except OSError as error:
+            say(False, f"a login cannot listen on {host} ({error.strerror or error})",
+                ": use the other of 127.0.0.1 and [::1] in redirect_uri, or see paste_login.py")
+    try:
+        name = os.path.basename(getattr(webbrowser.get(), "name", None) or "the system's")
+    except webbrowser.Error:
+        name = "none"
+    remote = "SSH_CONNECTION" in os.environ and not {"BROWSER", "DISPLAY"} & set(os.environ)
+    say(not remote and name not in ("none", "www-browser", "lynx", "links", "elinks", "w3m"),
+        f"browser: {name}", ": a login opens none; open the address that it shows yourself")
+
+def clock(url):
+    try:
+        try:
+            answer = urllib.request.urlopen(url, timeout=10)
+        except urllib.request.HTTPError as error:
+            answer = error  # it has a date all the same
+        with answer:
+            off = time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        say(abs(off) < 30, f"clock: {off:+.0f} s from {url}", ": set it, tokens expire by it")
+    except (OSError, ValueError, TypeError, http.client.HTTPException) as error:
+        why = error if isinstance(error, OSError) else type(error).__name__  # it may show a proxy
+        say(False, f"clock: no answer from {url or 'nowhere'} ({why})",
+            ": name your server, https and all, and look at the proxy and the CA")
+
+if __name__ == "__main__":
+    look()
+    if "--fake" in sys.argv[1:]:
+        os.environ["no_proxy"] = "*"  # all of this stays on this machine
+        from fake_server import FakeServer
+        with FakeServer() as server:
+            clock(server.url)
+    else:
+        clock("".join(sys.argv[1:2]))
