@@ -19,13 +19,10 @@ A user, in the browser (authorization code with PKCE, section 4.1, RFC 7636, RFC
             print(item["track"]["name"])
 
 It follows RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE), 8252 (native
-applications), 8414 (server metadata), 8628 (devices), 9207 (the issuer in the answer) and 9700
-(what went wrong so far, and what to do instead). What is not here: the implicit and the password
-grant (RFC 9700 forbids them), validation of ID tokens (the standard library has no RSA), and async
-(use `await asyncio.to_thread(client.get, url)`).
-
-Read it from the top: errors, the token, where it is kept, the client, and then what the client
-is built from. Calls point down the file. You may stop at any banner.
+applications), 8414 (metadata), 8628 (devices), 9207 (issuer) and 9700 (what went wrong so far). Not
+here: the implicit and the password grant (RFC 9700 forbids them), validation of ID tokens (it takes
+RSA, which the standard library has not), async (use `await asyncio.to_thread(client.get, url)`).
+Read it from the top: calls point down, and you may stop at any banner.
 """
 import base64
 import contextlib
@@ -33,7 +30,6 @@ import email.utils
 import errno
 import hashlib
 import http.client
-import itertools
 import json
 import os
 import re
@@ -52,16 +48,18 @@ from urllib.error import URLError
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` would cost every start a few milliseconds, for nothing
     import ssl
-    from email.message import Message
-    from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Tuple, Union
-    Params = Union[Mapping[str, object], Iterable[Tuple[str, object]], str, None]
-    Browser = Union[bool, Callable[[str], object], None]
-    JSON = Dict[str, Any]
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, Self
+    JSON = dict[str, Any]
+    Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
+    Headers = Mapping[str, str] | None
+    Next = str | tuple[str, str] | Callable[[Any], str | None] | None
+    Browser = bool | Callable[[str], object] | None
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Token", "TokenFile", "Response", "AuthorizationRequest", "discover",
-           "PROVIDERS", "OAuth2Error", "AuthorizationError", "TokenError", "LoginRequired",
-           "ResponseError", "RateLimited", "StoreError", "UnsafeURL", "main"]
+__all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client", "LoginRequired",
+           "OAuth2Error", "RateLimited", "Response", "ResponseError", "StoreError", "Token",
+           "TokenError", "TokenFile", "UnsafeURL", "discover"]
 
 MARGIN = 30             # seconds before its end that a token counts as expired: it has a way to go
 LOGIN_TIME = 300        # seconds that a user has in the browser
@@ -85,15 +83,13 @@ class OAuth2Error(Exception):
         vars(self).update(facts)
 
 class AuthorizationError(OAuth2Error):
-    """The user or the authorization endpoint said no (RFC 6749 section 4.1.2.1), or the answer is
-    not one to our question. Mend what `.error` names, then `login()` again."""
-
+    """The user or the authorization endpoint said no (RFC 6749 section 4.1.2.1), or what came is
+    no answer to our question. Mend what `.error` names, then `login()` again."""
     error = error_description = error_uri = None  # type: str | None
 
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or nothing sensible: then `.error` is
     None. `.status` is that of the HTTP answer."""
-
     error = error_description = error_uri = None  # type: str | None
     status = 0
 
@@ -101,14 +97,12 @@ class LoginRequired(OAuth2Error):
     """There is no usable token, and only the user can help: call `login()`."""
 
 class ResponseError(OAuth2Error):
-    """The API answered 400 or more; `.response` is its answer, whole."""
-
+    """The API answered 400 or more; `.response` is its answer."""
     response: "Response"
 
 class RateLimited(ResponseError):
     """429, or 503 with Retry-After. Try again after `.retry_after` seconds (1.0 where the server
     does not say), or let the client wait for you: `Client(max_wait=60)`."""
-
     retry_after = 1.0
 
 class StoreError(OAuth2Error):
@@ -126,12 +120,11 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
     `expires_at` is clock time in seconds, None if the server did not say; `scope` is separated by
     spaces; `raw` is the server's whole answer, with whatever else is in it (`id_token`).
     """
-
     __slots__ = ()
 
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
-                scope: "str | None" = None, raw: "JSON | None" = None) -> "Token":
+                scope: "str | None" = None, raw: "JSON | None" = None) -> "Self":
         # It goes into a header: a line break in it would begin a header of the server's choice.
         if not isinstance(access_token, str) or not re.fullmatch("[!-~]+", access_token):
             raise ValueError("an access token is a string of visible ASCII characters")
@@ -143,8 +136,8 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
                                scope, raw)
 
     def __repr__(self) -> str:
-        return "<Token expires_at=%r scope=%r %s refresh token>" % (
-            self.expires_at, self.scope, "with" if self.refresh_token else "without")
+        kind = "with" if self.refresh_token else "without"
+        return f"<Token expires_at={self.expires_at} scope={self.scope!r} {kind} refresh token>"
 
 
 # --- Token file ------------------------------------------------------------------------------
@@ -160,154 +153,140 @@ class TokenFile:
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         path = os.path.expanduser(os.fspath(path))
         if not path or path.startswith("~"):
-            raise ValueError("%r is no path of a file (or there is no home directory)" % path)
+            raise ValueError(f"{path!r} is no path of a file (or there is no home directory)")
         self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
 
     def __repr__(self) -> str:
-        return "TokenFile(%r)" % self.path
+        return f"TokenFile({self.path!r})"
 
     def load(self) -> "JSON | None":
         """The saved record, None without a file. A damaged file is moved aside, since somebody may
         still read the token in it, and named in a StoreError."""
         try:
             with open(self.path, "rb") as file:
-                text = file.read()
+                record = _json(file.read())
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError("cannot read the token file %s (%s): mend that or name another file"
-                             % (self.path, error.strerror)) from None
-        record: "JSON | None" = _json(text)
-        if isinstance(record, dict) or text.strip() == b"null":
+            raise StoreError(f"cannot read the token file {self.path} ({error.strerror}): mend "
+                             "that or name another") from None
+        if isinstance(record, dict):
             return record
         with contextlib.suppress(OSError):
             os.replace(self.path, self.path + ".damaged")
-        raise StoreError("the token file %s is damaged and was renamed to .damaged: log in again"
-                         % self.path)
+        raise StoreError(f"the token file {self.path} is damaged, now .damaged: log in again")
 
     def save(self, record: "JSON | None") -> None:
         """Replaces the record; None removes it. OSError if the disk does not take it."""
-        if record is None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
-            return
-        text, new = json.dumps(record, indent=1).encode(), self.path + ".new"
-        os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+        new = self.path + ".new"
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)  # of a process that was killed
+            os.unlink(self.path if record is None else new)  # new: of a process that was killed
+        if record is None:
+            return
         try:
             # O_EXCL: a file of our own with this mode, not a link that somebody laid there.
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(text)
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                json.dump(record, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())  # before the rename, or a power cut leaves it empty
             os.replace(new, self.path)
-        except BaseException:
+        finally:
             with contextlib.suppress(OSError):
-                os.unlink(new)
-            raise
+                os.unlink(new)  # only there if the disk is full
 
     @contextlib.contextmanager
     def lock(self) -> "Iterator[None]":
-        """Held by one thread of one process at a time. Where the system cannot lock, this warns
-        and goes on: a single process loses nothing by that."""
-        file = None
-        try:
-            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-            file = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-            _lock_file(file, True)
-        except (OSError, ImportError) as error:
-            warnings.warn("cannot lock the token file %s (%s): let no other process use it"
-                          % (self.path, error), RuntimeWarning, stacklevel=4)
-        try:
+        """Held by one thread of one process at a time. Makes the folder. Where the system cannot
+        lock, this warns and goes on: a single process loses nothing by that."""
+        import pathlib
+        with contextlib.ExitStack() as stack:
+            try:
+                for folder in reversed(pathlib.Path(self.path).parents):
+                    folder.mkdir(0o700, exist_ok=True)  # os.makedirs: this mode for the last only
+                file = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+                stack.callback(os.close, file)
+                _lock_file(file, True)
+                stack.callback(_lock_file, file, False)  # a forked child has the file open, too
+            except (OSError, ImportError) as error:
+                warnings.warn(f"cannot lock the token file {self.path} ({error}): let no other "
+                              "process use it", RuntimeWarning, stacklevel=4)
             yield
-        finally:
-            if file is not None:
-                with contextlib.suppress(OSError, ImportError):
-                    _lock_file(file, False)  # to close is not enough: a forked child has it too
-                os.close(file)
 
 def _lock_file(file: int, wanted: bool) -> None:
     try:
         import fcntl
-        return fcntl.flock(file, fcntl.LOCK_EX if wanted else fcntl.LOCK_UN)
+        fcntl.flock(file, fcntl.LOCK_EX if wanted else fcntl.LOCK_UN)
     except ImportError:
-        windows: "Any" = __import__("msvcrt")
-    while True:
+        windows: Any = __import__("msvcrt")
         try:
-            return windows.locking(file, windows.LK_LOCK if wanted else windows.LK_UNLCK, 1)
+            windows.locking(file, windows.LK_LOCK if wanted else windows.LK_UNLCK, 1)
         except OSError as error:
-            if error.errno != errno.EDEADLOCK:  # which means: not within ten seconds
+            if error.errno != errno.EDEADLOCK:
                 raise
+            _lock_file(file, wanted)  # it was not to be had within ten seconds
 
 
 # --- Client ----------------------------------------------------------------------------------
-
-# The token in use; from when on (clock time) it counts as expired, None for never; the scope that
-# was asked for, which need not be the one granted.
-_Held = namedtuple("_Held", "token renew_at scope")
 
 class Client:
     """Your application at one authorization server, with at most one token at a time.
 
     `server` is a name in PROVIDERS, an issuer URL (RFC 8414), or a dict of metadata. `grant_type`
     says how a first token is obtained. `store` is a path or an object like TokenFile. A relative
-    URL is appended to `base_url`, whose origin alone sees the token. `timeout` is in seconds, for
-    each request; `max_wait` is how many seconds in all a request may wait for a rate limit.
-    `context` is for a private CA or a client certificate, `handlers` are further urllib handlers,
-    such as a ProxyHandler. `trace` gets every HTTP message as text, secrets masked: try `print`.
-    Threads may share a client. A wrong value is a ValueError, here and not later.
+    URL is appended to `base_url`, whose origin alone sees the token. `timeout`: seconds for each
+    request; `max_wait`: seconds in all that a request may wait for a rate limit. `context` is for
+    a private CA or a client certificate; `handlers` are further urllib handlers (ProxyHandler).
+    `trace` gets every HTTP message as text, secrets masked: try `print`. Threads may share a
+    client. A wrong value is a ValueError, here and not later.
     """
-
     _connections: "_KeepAlive | None" = None  # for __del__, if a value is wrong
 
     def __init__(self, server: "str | Mapping[str, Any]", client_id: str,
                  client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
                  redirect_uri: str = "http://127.0.0.1/callback", store: "Any" = None,
-                 base_url: "str | None" = None, headers: "Mapping[str, str] | None" = None,
-                 timeout: float = 30, max_wait: float = 0,
-                 context: "ssl.SSLContext | None" = None,
+                 base_url: "str | None" = None, headers: "Headers" = None, timeout: float = 30,
+                 max_wait: float = 0, context: "ssl.SSLContext | None" = None,
                  handlers: "Iterable[urllib.request.BaseHandler]" = (),
                  trace: "Callable[[str], object] | None" = None) -> None:
-        for name, text in ("client_id", client_id), ("client_secret", client_secret):
-            if text == "" or not isinstance(text, str) and (text or name == "client_id"):
-                raise ValueError("%s must be a non-empty string: is its variable set?" % name)
-        if grant_type not in GRANT_TYPES:
-            raise ValueError("grant_type must be one of: " + ", ".join(GRANT_TYPES))
-        if not (timeout > 0 and max_wait >= 0):
-            raise ValueError("timeout must be more than 0 seconds, max_wait at least 0")
+        if isinstance(store, (str, os.PathLike)):
+            store = TokenFile(store)
+        for right, rule in (
+                (client_id and isinstance(client_id, str), "client_id must be a non-empty string"),
+                (client_secret is None or client_secret and isinstance(client_secret, str),
+                 "client_secret must be None or a non-empty string: is its variable set?"),
+                (grant_type in GRANT_TYPES, "grant_type must be " + " or ".join(GRANT_TYPES)),
+                (timeout > 0 and max_wait >= 0, "timeout and max_wait are seconds"),
+                (context is None or getattr(context, "check_hostname", False),
+                 "context must be an ssl.SSLContext that checks certificates and names"),
+                (trace is None or callable(trace), "trace must be a function, such as print"),
+                (store is None or all(hasattr(store, name) for name in ("load", "save", "lock")),
+                 "store must be a path, or have load(), save(record) and lock()")):
+            if not right:
+                raise ValueError(rule)
         self._server = _server(server)
         self._allow_http = bool(self._server.get("allow_http"))
         self._client_id, self._client_secret = client_id, client_secret
         self._grant_type, self._scope = grant_type, _scope(scope)
         self._redirect_uri, self._headers = _redirect_uri(redirect_uri), _headers(headers)
         self._base_url = base_url or self._server.get("base_url")
-        for name in self._server:
-            if self._server[name] and re.fullmatch("issuer|base_url|.*_endpoint", name):
-                _origin(self._server[name], self._allow_http)
-        _origin(self._base_url or "https://none", self._allow_http)
-        if context is not None and not getattr(context, "check_hostname", False):
-            raise ValueError("context must be an ssl.SSLContext that checks certificates and names")
-        if trace is not None and not callable(trace):
-            raise TypeError("trace must be a function of one string, such as print")
-        self._timeout, self._max_wait = timeout, max_wait
+        for name, url in [*self._server.items(), ("base_url", self._base_url)]:
+            if url and re.fullmatch("issuer|base_url|.*_endpoint", name):
+                _origin(url, self._allow_http)
+        self._timeout, self._max_wait, self._store = timeout, max_wait, store
         self._connections = _KeepAlive(context, self._allow_http, trace)
         self._opener = _opener(self._connections, *handlers)
-        self._store = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
-        if store and not all(hasattr(self._store, name) for name in ("load", "save", "lock")):
-            raise TypeError("store must be a path, or have load(), save(record) and lock()")
-        # What a stored token is good for, and for nothing else.
+        # What a stored token is good for:
         self._bound = {"server": self._server.get("issuer") or self._server["token_endpoint"],
                        "client_id": client_id, "grant_type": grant_type}
-        self._held: "Any" = None  # a _Held or None: read without a lock, replaced under one
-        self._seen: "Any" = None  # the token in the store, when we last read or wrote it
+        self._held: _Held | None = None  # read without a lock, replaced under one
+        self._seen: Token | None = None  # what the store held when we last read or wrote it
         self._lock, self._process = threading.RLock(), os.getpid()
 
     def __repr__(self) -> str:
-        return "<Client %r of %s>" % (self._client_id, self._bound["server"])
+        return f"<Client {self._client_id!r} of {self._bound['server']}>"
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -333,59 +312,49 @@ class Client:
 
     def request(self, method: str, url: str, params: "Params" = None,
                 data: "Params | bytes" = None, json: object = None,
-                headers: "Mapping[str, str] | None" = None) -> "Response":
+                headers: "Headers" = None) -> "Response":
         """Sends an authorized request and returns the answer, read to its end.
 
-        `data` is a form (a mapping or pairs) or a body as it is (str, bytes); `json` is sent as
-        JSON. A 401 renews the token once. Raises ResponseError for an answer of 400 or more,
-        LoginRequired without a usable token, UnsafeURL for an address that the token is not for,
-        URLError when the network fails.
+        `data` is a form (a mapping or pairs) or a body as it is (str, bytes). ResponseError: the
+        answer is 400 or more (a 401 first renews the token). LoginRequired: no usable token.
+        UnsafeURL: an address that the token is not for. URLError: the network failed.
         """
-        url = _absolute(self._base_url, url, params)
         body, content_type = _body(data, json)
         sent = {"Accept-encoding": "gzip", **content_type, **_headers(headers)}
-        response = _read(self._send(method, url, body, sent), MAX_CONTENT)
+        answer = self._send(method, _absolute(self._base_url, url, params), body, sent)
+        response = _read(answer, MAX_CONTENT)
         if len(response.content) > MAX_CONTENT:
-            raise URLError("the answer is larger than %d bytes: use open()" % MAX_CONTENT)
+            raise URLError(f"the answer is larger than {MAX_CONTENT} bytes: use open()")
         return response
 
     def open(self, url: "str | urllib.request.Request") -> "http.client.HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large for
         memory. Close it (`with`). The errors are those of `request`."""
-        request = url if isinstance(url, urllib.request.Request) else urllib.request.Request(
-            _absolute(self._base_url, url))
-        return self._send(request.get_method(), _absolute(None, request.full_url), request.data,
-                          _headers(dict(request.header_items())))
+        if isinstance(url, str):
+            url = urllib.request.Request(_absolute(self._base_url, url))
+        return self._send(url.get_method(), _absolute(None, url.full_url), url.data,
+                          _headers(dict(url.header_items())))
 
-    def pages(self, url: str, params: "Params" = None,
-              next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None
-              ) -> "Iterator[Any]":
+    def pages(self, url: str, params: "Params" = None, next: "Next" = None) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good then.
 
         The next page is found by `Link: rel=next`, or by a link called `next` or `@odata.nextLink`
-        on the page or one level down; `next="paging.next"` names the link; a pair such as
-        `("meta.next_token", "pagination_token")` names a cursor and the parameter that takes it;
-        a function gets the page and returns the link. The end is a link that is missing, empty or
-        seen before. A link to another origin raises UnsafeURL: it would get the token.
+        on the page or one level down; `next="paging.next"` names the link; `("meta.next_token",
+        "pagination_token")` a cursor and the parameter that takes it; a function gets the page and
+        returns the link. The end is a link that is missing, empty or seen before. A link to
+        another origin raises UnsafeURL: it would get the token.
         """
         first = url = _absolute(self._base_url, url, params)
-        seen: "set[str]" = set()
+        seen: set[str] = set()
         while url not in seen:
             if _origin(url, True) != _origin(first, True):
-                raise UnsafeURL("the next page is at %s: the token is not for there" % _place(url))
+                raise UnsafeURL(f"the next page is at {_place(url)}: the token is not for there")
             seen.add(url)
             answer = self.request("GET", url)
             page = answer.json()
             yield page
-            if isinstance(next, tuple):
-                cursor = _at(page, next[0])
-                link = cursor and _with_parameter(first, next[1], cursor)
-            else:
-                link = (next(page) if callable(next) else
-                        _at(page, next) if next else _next_link(answer, page))
-            if not link:
-                return
-            url = _absolute(None, urllib.parse.urljoin(answer.url, link))
+            link = _next_link(answer, page, first, next)
+            url = _absolute(None, urllib.parse.urljoin(answer.url, link)) if link else url
 
     def access_token(self) -> str:
         """A valid access token, renewed if need be, for use with any other HTTP library: ask for
@@ -396,10 +365,10 @@ class Client:
     def token(self) -> "Token | None":
         """The current Token, good or not, out of memory or else the store. Assigning one saves it
         in the store too; assigning None forgets it."""
-        if self._held is None:
-            with self._alone():
-                self._newest()
         held = self._held
+        if held is None:
+            with self._alone():
+                held = self._newest()
         return held.token if held else None
 
     @token.setter
@@ -416,11 +385,11 @@ class Client:
         """Makes sure that there is a usable token; asks the user only if there is none, or if more
         scope is wanted now than was asked for then.
 
-        The address is always shown on stderr, for a user whose browser is elsewhere; the address
-        that this browser ends at can be pasted on the terminal. `open_browser` is True, False, a
-        function that gets the address, or None: where a browser makes sense. `parameters` are
-        added to the authorization request. Raises AuthorizationError for a no, LoginRequired when
-        `timeout` seconds are over (300; a device code says for itself how long it lives).
+        The address is always shown on stderr, and the one that a browser elsewhere ends at can be
+        pasted on the terminal. `open_browser` is True, False, a function that gets the address, or
+        None: where a browser makes sense. `parameters` are added to the authorization request.
+        AuthorizationError: the answer is no. LoginRequired: `timeout` seconds are over (300 in a
+        browser; a device code tells how long it lives).
         """
         with contextlib.suppress(LoginRequired):
             held = self._current()
@@ -430,7 +399,9 @@ class Client:
             return self._device_login(open_browser, timeout)
         with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
-            _show_address(asked.url, bool(callback.servers), open_browser)
+            _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\n"
+                 "If that browser is on another machine, paste the address that it ends at here:")
+            _browse(asked.url, open_browser)
             answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
                                    self._facts.get("issuer") or "")
             return self.exchange(asked, answer)  # and only then the browser is told how it ended
@@ -439,11 +410,12 @@ class Client:
                               **parameters: str) -> "AuthorizationRequest":
         """The first half of a login: send the user's browser to `.url`, and keep the whole in the
         user's session, for `exchange`. In a web application `redirect_uri` is a page of yours."""
-        form = {"response_type": "code", "client_id": self._client_id, "scope": self._scope,
-                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri)}
+        form = {"response_type": "code", "client_id": self._client_id,
+                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
+                "scope": self._scope or None}
         endpoint, facts = self._endpoint("authorization_endpoint"), self._facts
         parameters = {**facts.get("authorization_parameters", {}), **parameters}
-        return _authorization_request(endpoint, form, parameters, facts.get("pkce", True))
+        return _begin(endpoint, form, parameters, facts.get("pkce", True))
 
     def exchange(self, authorization_request: "AuthorizationRequest | Iterable[str]",
                  response: str) -> Token:
@@ -461,13 +433,18 @@ class Client:
         """RFC 8628: the user types a short code on another device, and we ask again and again."""
         fields = self._post("device_authorization_endpoint", {"scope": self._scope or None},
                             "user_code")
-        _show_code(fields, open_browser)
+        url = _printable(str(fields.get("verification_uri") or fields.get("verification_url")))
+        _say("To log in, open this address in any browser, and type the code "
+             f"{_printable(fields['user_code'])} there:\n\n{url}\n")
+        _browse(url, open_browser or False)
         interval, life = _seconds(fields.get("interval")) or 5, _seconds(fields.get("expires_in"))
         deadline = time.monotonic() + min(life or LOGIN_TIME, timeout or life or LOGIN_TIME)
         while time.monotonic() + interval < deadline:
             time.sleep(interval)
             try:
                 token = self.request_token(DEVICE_CODE, device_code=fields.get("device_code"))
+                self.token = token
+                return token
             except TokenError as error:
                 if error.error == "access_denied":
                     raise AuthorizationError("the user said no", error=error.error) from None
@@ -476,27 +453,26 @@ class Client:
                 if error.error not in ("authorization_pending", "slow_down"):
                     raise
                 interval += 5 if error.error == "slow_down" else 0  # section 3.5
-            else:
-                self.token = token
-                return token
         raise LoginRequired("nobody confirmed the code in time: call login() for a new one")
 
     def logout(self) -> bool:
         """Revokes the token where the server can (RFC 7009) and forgets it in any case. Returns
         whether the server confirmed; if not, the token may live on until it expires."""
         with self._alone():
-            held, confirmed = self._newest(), []
+            held, confirmed = self._newest(), False
             try:
-                for name in ("refresh_token", "access_token"):  # the one that lasts comes first
-                    token = getattr(held.token, name) if held else None
-                    if token and "revocation_endpoint" in self._facts:
-                        form = {"token": token, "token_type_hint": name}
-                        confirmed.append(self._post("revocation_endpoint", form, None) is not None)
-            except (OSError, TokenError):
-                confirmed.append(False)
+                if held and "revocation_endpoint" in self._facts:
+                    for name in ("refresh_token", "access_token"):  # what lasts comes first
+                        token = getattr(held.token, name)
+                        if token:
+                            form = {"token": token, "token_type_hint": name}
+                            self._post("revocation_endpoint", form)
+                    confirmed = True
+            except (OSError, OAuth2Error):
+                pass
             finally:
                 self._keep(None, "")
-        return bool(confirmed) and all(confirmed)
+        return confirmed
 
     # --- the grants ---
 
@@ -515,18 +491,18 @@ class Client:
         form = {"grant_type": grant_type, **self._facts.get("token_parameters", {}), **parameters}
         return _token(self._post("token_endpoint", form, "access_token"))
 
-    def _post(self, endpoint: str, form: "JSON", needed: "str | None") -> "JSON":
+    def _post(self, endpoint: str, form: "JSON", needed: "str | None" = None) -> "JSON":
         """Sends a form with the client's credentials; returns the fields of the answer, if what is
         `needed` is among them. As this is no _ApiRequest, no redirect is followed."""
         url, method = self._endpoint(endpoint), self._facts.get("token_endpoint_auth_method")
         method = method or ("client_secret_basic" if self._client_secret else "none")
         headers, form = _authenticate(method, self._client_id, self._client_secret, form)
-        body, content_type = _body({k: v for k, v in form.items() if v is not None}, None)
+        body, content_type = _body({k: v for k, v in form.items() if v is not None})
         request = urllib.request.Request(url, body, {**headers, **content_type}, method="POST")
-        answer = _read(self._opener.open(request, timeout=self._timeout), MAX_ANSWER)
+        answer: Any = self._opener.open(request, timeout=self._timeout)
         secrets = [form[name] for name in form if re.fullmatch(_MASKED, name)]
-        return _fields(answer, needed, self._secrets(headers.get("Authorization", "")[6:], *secrets),
-                       self._client_secret or "")
+        secrets = self._secrets(headers.get("Authorization", "")[6:], *secrets)
+        return _fields(_read(answer, MAX_ANSWER), needed, secrets, self._client_secret or "")
 
     def _secrets(self, *more: "str | None") -> "list[str]":
         """What no message may repeat, even where a server does."""
@@ -542,82 +518,77 @@ class Client:
         return self._server
 
     def _endpoint(self, name: str) -> str:
-        url = self._facts.get(name)
-        if not isinstance(url, str):
-            raise ValueError("this needs %r, which the server's metadata does not have" % name)
+        url = str(self._facts.get(name) or "")
+        if not url:
+            raise ValueError(f"this needs {name!r}, which the server's metadata does not have")
         _origin(url, self._allow_http)
         return url
 
     # --- keeping the token good ---
 
-    def _current(self) -> "Any":
+    def _current(self) -> "_Held":
         """The token in memory while it is good, without any lock; else a renewed one."""
         held = self._held
-        return held if _good(held) else self._renew(held)[0]
+        return held if held and held.good() else self._renew(held)[0]
 
-    def _renew(self, old: "_Held | None") -> "tuple[Any, bool]":
+    def _renew(self, old: "_Held | None") -> "tuple[_Held, bool]":
         """Something better than `old`, and whether this very call got it from the server.
 
         However many threads and processes come here at once, one of them asks the server: the
         others wait for a lock, and then find what the first one got, in memory or in the store.
         """
         with self._alone():
-            held = self._held
-            if held is old or not _good(held):
-                held = self._newest()
-            if held is not old and _good(held):
+            held = self._newest()
+            if held and held is not old and held.good():
                 return held, False
             if held and held.token.refresh_token:
-                try:
+                with contextlib.suppress(LoginRequired):
                     return self._refresh(held), True
-                except LoginRequired:
-                    if self._grant_type != "client_credentials":
-                        raise
             if self._grant_type == "client_credentials":
                 token = self.request_token("client_credentials", scope=self._scope or None)
                 return self._keep(token, self._scope), True
             self._held = None
-            raise LoginRequired("the access token is no longer good and there is no refresh token: "
-                                "call login()" if held else "there is no token yet: call login()")
+            raise LoginRequired("there is no good token, and none to renew it with: call login()")
 
-    def _refresh(self, held: "_Held") -> "Any":
+    def _refresh(self, held: "_Held") -> "_Held":
         try:
             new = self.request_token("refresh_token", refresh_token=held.token.refresh_token)
         except TokenError as error:
-            # glewlwyd answers 400 with nothing in it.
             if error.error != "invalid_grant" and (error.error or error.status not in (400, 401)):
-                raise
+                raise  # glewlwyd answers 400 with nothing in it
             newer = self._newest()  # a process that our lock does not reach may have been first
-            if newer is not held and _good(newer):
+            if newer and newer is not held and newer.good():
                 return newer
             self._held = None  # so that the dead refresh token is not tried again
             raise LoginRequired("the refresh token is no longer good: call login()") from None
-        # Servers that do not rotate send none: then the old one stays (RFC 6749 section 6).
-        return self._keep(new._replace(refresh_token=new.refresh_token or held.token.refresh_token,
-                                       scope=new.scope or held.token.scope), held.scope)
+        # A server that does not rotate sends none: then the old one stays (RFC 6749 section 6).
+        new = new._replace(refresh_token=new.refresh_token or held.token.refresh_token,
+                           scope=new.scope or held.token.scope)
+        kept: _Held = self._keep(new, held.scope)
+        return kept
 
     @contextlib.contextmanager
     def _alone(self) -> "Iterator[None]":
         if self._process != os.getpid():  # forked: a thread that is not here may have the lock
             self._lock, self._process = threading.RLock(), os.getpid()
-        with self._lock, self._store.lock() if self._store else contextlib.ExitStack():
+        with self._lock, contextlib.ExitStack() if self._store is None else self._store.lock():
             yield
 
-    def _newest(self) -> "Any":
+    def _newest(self) -> "_Held | None":
         """What another process saved since we last looked, else what is in memory: a token that
         could not be saved is newer than the one in the store."""
-        record = self._store.load() if self._store else None
+        record = None if self._store is None else self._store.load()
         if record is None:
             return self._held
         try:
             held = _Held(Token(**record["token"]), record["renew_at"], str(record["scope"]))
-            time.time() < (held.renew_at or 0)  # is a number, or a TypeError
+            held.good()  # or a TypeError
         except (KeyError, TypeError, ValueError):
-            raise StoreError("%r does not hold a token: name another store" % self._store) from None
+            raise StoreError(f"{self._store!r} holds no token: name another store") from None
         for name, mine in self._bound.items():
             if record.get(name) != mine:
-                raise StoreError("%r holds a token of another %s: name another store, or remove it"
-                                 % (self._store, name.replace("_", " ")))
+                raise StoreError(f"{self._store!r} holds a token of another "
+                                 f"{name.replace('_', ' ')}: name another store, or remove it")
         enough = set(self._scope.split()) <= set(held.scope.split())
         if held.token != self._seen and (enough or self._grant_type != "client_credentials"):
             self._held, self._seen = held, held.token
@@ -627,56 +598,67 @@ class Client:
         """Saves, then uses: no other process may start from a token that is used up."""
         held = record = None
         if token is not None:
-            # Early, so that it does not expire on its way, but by no more than a tenth of its life:
-            # a token of 20 seconds would otherwise never be good.
+            # By no more than a tenth of its life, or one of 20 seconds would never be good.
             end, now = token.expires_at, time.time()
             held = _Held(token, end and end - min(MARGIN, max(0, end - now) / 10), scope)
-            record = {**self._bound, **held._asdict(), "token": dict(token._asdict())}
+            record = {**self._bound, **vars(held), "token": dict(token._asdict())}
         try:
-            if self._store:
+            if self._store is not None:
                 self._store.save(record)
             self._seen = token
-        except Exception as error:  # whatever a store may raise: the token is good all the same
-            warnings.warn("could not save in %r (%s): what is new is known to this program alone"
-                          % (self._store, getattr(error, "strerror", None) or type(error).__name__),
-                          RuntimeWarning, stacklevel=3)
+        except Exception as error:  # noqa: BLE001 (whatever the store raises, the token is good)
+            why = getattr(error, "strerror", None) or type(error).__name__
+            warnings.warn(f"cannot save in {self._store!r} ({why}): only this program knows the "
+                          "new token", RuntimeWarning, stacklevel=3)
         finally:
             self._held = held
         return held
 
     # --- sending ---
 
-    def _send(self, method: str, url: str, body: "Any", headers: "dict[str, str]") -> "_Answer":
+    def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
         home = _origin(self._base_url or url, self._allow_http)  # nobody else sees the token
         if _origin(url, True) != home:
-            raise UnsafeURL("%s is not at %s://%s:%d, where the token is for: make another Client"
-                            % ((_place(url),) + home))
-        once = not isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
-        renewals, renewed, waited, held = 0, False, 0.0, self._current()
+            raise UnsafeURL("{} is not at {}://{}:{}, where the token is for: make another Client"
+                            .format(_place(url), *home))
+        headers = {**self._headers, **headers}
+        hops, renewals, waited, held, at_home = 0, 0, 0.0, self._current(), True
         while True:
-            request = _ApiRequest(url, body, {**self._headers, **headers}, method=method)
-            # Unredirected: urllib copies all other headers to wherever a redirect leads (CPython
-            # issue 77842). RFC 6750 section 2.1.
-            request.add_unredirected_header("Authorization", "Bearer " + held.token.access_token)
-            answer: "_Answer" = self._opener.open(request, timeout=self._timeout)  # type: ignore
+            request = urllib.request.Request(url, body, headers, method=method)
+            if at_home:
+                # RFC 6750 section 2.1. Other headers urllib may redirect (CPython issue 77842).
+                token = held.token.access_token
+                request.add_unredirected_header("Authorization", "Bearer " + token)
+            answer: Any = self._opener.open(request, timeout=self._timeout)
             if answer.status < 400 and answer.status not in _REDIRECTS:
-                return answer
-            error = _response_error(method, answer, self._secrets())
-            if (answer.status == 401 and _origin(answer.url, True) == home
-                    and renewals < 2 and not (renewed or once)):
-                # A token that another process had stored is no renewal: it may be as stale.
-                held, renewed = self._renew(held)
-                renewals += 1
-            elif (isinstance(error, RateLimited) and waited + error.retry_after <= self._max_wait
-                    and not once):
+                return answer  # type: ignore[no-any-return]
+            new = _redirected(method, url, body, headers, answer) if hops < 10 else None
+            if new:
+                method, url, body, headers = new
+                hops, at_home = hops + 1, at_home and _origin(url, True) == home
+                continue
+            error: Any = _response_error(method, answer, self._secrets())
+            again = isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
+            if again and at_home and answer.status == 401 and renewals < 2:
+                # A token that another process had stored is half a renewal: it may be as stale.
+                held, asked = self._renew(held)
+                renewals += 2 if asked else 1
+            elif again and waited + getattr(error, "retry_after", 1e9) <= self._max_wait:
                 time.sleep(error.retry_after)
                 waited += error.retry_after
                 held = self._current()
             else:
                 raise error
 
-def _good(held: "_Held | None") -> bool:
-    return held is not None and (held.renew_at is None or time.time() < held.renew_at)
+class _Held:
+    """The token in use; from when on (clock time, None for never) it counts as expired; the scope
+    that was asked for, which need not be the one granted."""
+
+    def __init__(self, token: Token, renew_at: "float | None", scope: str) -> None:
+        self.token, self.renew_at, self.scope = token, renew_at, scope
+
+    def good(self) -> bool:
+        return self.renew_at is None or time.time() < self.renew_at
 
 def _scope(scope: "str | Iterable[str] | None") -> str:
     """The scope as it goes over the wire: separated by spaces (RFC 6749 section 3.3)."""
@@ -691,39 +673,35 @@ def _scope(scope: "str | Iterable[str] | None") -> str:
 class AuthorizationRequest(namedtuple("_", "url state code_verifier redirect_uri")):
     """A login under way: four strings, to be kept in the user's session. Only `url` goes out;
     `code_verifier` is empty for a server that refuses PKCE."""
-
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "<AuthorizationRequest to %s>" % _place(self.url)
+        return f"<AuthorizationRequest to {_place(self.url)}>"
 
-def _authorization_request(endpoint: str, form: "JSON", more: "JSON", pkce: bool
-                           ) -> AuthorizationRequest:
+def _begin(endpoint: str, form: "JSON", more: "JSON", pkce: bool) -> AuthorizationRequest:
     """RFC 6749 section 4.1.1, with `state` against forged answers (section 10.12) and PKCE against
     stolen codes (RFC 7636): what begins here can be finished nowhere else."""
     import secrets
-    form["state"], verifier = secrets.token_urlsafe(32), ""
+    form["state"], verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32) if pkce else ""
     if pkce:
-        verifier = secrets.token_urlsafe(32)
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
         form.update(code_challenge=digest.decode().rstrip("="), code_challenge_method="S256")
     for name in set(form).intersection(more):
-        raise ValueError("%s is set by the client itself (a scope by Client(scope=))" % name)
-    url = _absolute(None, endpoint, {**form, "scope": form["scope"] or None, **more})
-    return AuthorizationRequest(url, form["state"],
-                                verifier, form["redirect_uri"])
+        raise ValueError(f"{name} is set by the client itself (a scope by Client(scope=))")
+    url = _absolute(None, endpoint, {**form, **more})
+    return AuthorizationRequest(url, form["state"], verifier, form["redirect_uri"])
 
 def _code(asked: AuthorizationRequest, response: str, facts: "JSON") -> str:
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
     if fields is None:
-        raise AuthorizationError("this is no answer to our request (its state is another): nothing "
-                                 "was sent; log in again, in one window")
+        raise AuthorizationError("this is no answer to our request (its state is another), so "
+                                 "nothing was sent: log in again, in one window")
     issuer, named = facts.get("issuer"), fields.get("iss")
     promised = facts.get("authorization_response_iss_parameter_supported") is True
     # RFC 9207: an answer of another server than was asked is an attempt to mix up the two.
     if issuer and named != issuer and (named or promised and "error" not in fields):
-        raise AuthorizationError("the answer does not come from %s: nothing was sent" % issuer)
+        raise AuthorizationError(f"the answer does not come from {issuer}: nothing was sent")
     error, text, uri = (_printable(fields.get(name, ""), [asked.state]) or None
                         for name in ("error", "error_description", "error_uri"))
     if error:
@@ -745,42 +723,51 @@ def _answer_to(state: str, response: str) -> "dict[str, str] | None":
     return fields if ours and (fields.get("code") or "error" in fields) else None
 
 def _redirect_uri(uri: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri, re.I):  # RFC 6749 section 3.1.2
+    if not re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri):  # RFC 6749 section 3.1.2
         raise ValueError("redirect_uri must be an absolute URI without a fragment")
-    urllib.parse.urlsplit(uri).port  # a ValueError if it is none
+    _ = urllib.parse.urlsplit(uri).port  # a ValueError if it is none
     return uri
 
 
 # --- Loopback --------------------------------------------------------------------------------
 
 class _Callback(contextlib.ExitStack):
-    """Waits for the browser to come back to a loopback address (RFC 8252 section 7.3), and for the
-    same address pasted on the terminal. Leaving the `with` block tells the browser how the login
+    """Waits for the browser to come back to a loopback address (RFC 8252 section 7.3), or for that
+    address pasted on the terminal. The end of the `with` block tells the browser how the login
     ended: a page that said "success" before the exchange could be wrong."""
 
     def __init__(self, redirect_uri: str) -> None:
         super().__init__()
         self.redirect_uri, self.state, self.query, self.page = redirect_uri, "", "", b""
         self.ended, self.told = threading.Event(), threading.Event()
-        self.servers: "list[Any]" = []
+        self.listeners: list[socket.socket] = []
+        self.connections: deque[socket.socket] = deque()
         parts = urllib.parse.urlsplit(redirect_uri)
         host, port = parts.hostname or "", parts.port or 0
         if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
             return  # not ours to listen on: the user will paste
         for address in ("127.0.0.1", "::1") if host == "localhost" else (host,):
             try:
-                self.servers.append(self.enter_context(_listen(address, port, parts.path or "/", self)))
-                port = self.servers[0].server_address[1]
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                listener = self.enter_context(socket.socket(family))
+                if os.name != "nt":  # where this would let others listen there, too
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((address, port))
+                listener.listen(128)
+                listener.setblocking(False)
             except OSError as error:
-                if not self.servers or error.errno == errno.EADDRINUSE:  # else there is no IPv6
-                    self.close()
-                    raise OSError(error.errno, "cannot listen on port %s of %s (%s): end the program "
-                                  "that does, or choose another redirect_uri"
-                                  % (port, host, error.strerror)) from None
-        netloc = "%s:%d" % ("[%s]" % host if ":" in host else host, port)
-        self.redirect_uri = parts._replace(netloc=netloc).geturl()
+                if self.listeners and error.errno != errno.EADDRINUSE:
+                    break  # there is no IPv6
+                self.close()
+                raise OSError(error.errno, f"cannot listen on port {port} ({error.strerror}): end "
+                              "the program that does, or choose another redirect_uri") from None
+            self.listeners.append(listener)
+            port = listener.getsockname()[1]
+        self.host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.redirect_uri = parts._replace(netloc=self.host).geturl()
+        self.handler = _handler(self, parts.path or "/")
 
-    def __exit__(self, failure: "Any", *more: "Any") -> bool:
+    def __exit__(self, failure: object, *more: "Any") -> "bool | None":
         self.page = (_page("The login failed", "The program that you came from says why.")
                      if failure else _page("You are logged in", "You can close this page now."))
         self.ended.set()
@@ -793,45 +780,48 @@ class _Callback(contextlib.ExitStack):
         self.state, typed, deadline = asked.state, "", time.monotonic() + seconds
         while not self.query:
             if time.monotonic() > deadline:
-                raise LoginRequired("nobody logged in within %g seconds: try again" % seconds)
-            if not self.servers:
+                raise LoginRequired(f"nobody logged in within {seconds:g} seconds: try again")
+            if not self.listeners:
                 time.sleep(0.05)
-            for server in self.servers and select.select(self.servers, [], [], 0.05)[0]:
-                server.handle_request()  # in a thread
+            for listener in self.listeners and select.select(self.listeners, [], [], 0.05)[0]:
+                with contextlib.suppress(OSError):  # it hung up before we came
+                    args = listener.accept()[:1]
+                    threading.Thread(target=self.serve, args=args, daemon=True).start()
             more = _typed()
             typed += more
             if more or not typed.endswith(("\n", "\r")):
                 continue  # an address with line breaks in it comes in pieces
             pasted, typed = "".join(typed.split()), ""
             if asked.code_verifier and re.fullmatch("(?!.*://)[^=?&]+", pasted):  # the code alone
-                return urllib.parse.urlencode({"code": pasted, "state": asked.state, "iss": issuer})
+                return _form({"code": pasted, "state": asked.state, "iss": issuer})
             if _answer_to(asked.state, pasted):
                 return pasted
-            _say("This login ends at an address that begins with\n%s\nPlease paste the whole of it:"
-                 % asked.redirect_uri)
+            _say(f"Please paste the whole of the address, which begins with {asked.redirect_uri}")
         return self.query
 
-def _listen(host: str, port: int, path: str, callback: _Callback) -> "Any":
-    """An HTTP server that knows one thing: the way back into `callback`."""
+    def serve(self, connection: socket.socket) -> None:
+        self.connections.append(connection)
+        if len(self.connections) > 32:
+            with contextlib.suppress(OSError):
+                self.connections.popleft().shutdown(socket.SHUT_RDWR)  # it has had its time
+        with connection, contextlib.suppress(Exception):  # a stranger may send anything
+            self.handler(connection, ("", 0), None)
+
+def _handler(callback: _Callback, path: str) -> "Any":
+    """Speaks HTTP with one connection and knows one thing: the way back into `callback`."""
     import http.server
-    import socketserver
 
     class Handler(http.server.BaseHTTPRequestHandler):
         timeout = 5  # seconds: browsers open connections ahead and then send nothing
 
         def do_GET(self) -> None:
-            self.take(*self.path.partition("?")[::2])
-
-        def do_POST(self) -> None:  # OAuth 2.0 Form Post Response Mode
-            size = self.headers.get("Content-Length", "")
-            body = self.rfile.read(int(size)) if re.fullmatch("[0-9]{1,5}", size) else b""
-            self.take(self.path.partition("?")[0], body.decode("ascii", "replace"))
-
-        def take(self, sent_to: str, query: str) -> None:
+            sent_to, _, query = self.path.partition("?")
+            if self.command == "POST":  # OAuth 2.0 Form Post Response Mode
+                size = self.headers.get("Content-Length", "0")
+                query = self.rfile.read(min(int(size), 1 << 16)).decode("ascii", "replace")
             if sent_to != path:
                 self.send_error(404)
-            elif (self.headers["Host"] != urllib.parse.urlsplit(callback.redirect_uri).netloc
-                    or not callback.state or not _answer_to(callback.state, query)):
+            elif self.headers["Host"] != callback.host or not _answer_to(callback.state, query):
                 self.send_error(400)  # another login, or a foreign name that leads to us
             else:
                 callback.query = callback.query or query
@@ -839,77 +829,50 @@ def _listen(host: str, port: int, path: str, callback: _Callback) -> "Any":
                 self.show(200, callback.page)
                 callback.told.set()
 
+        do_POST = do_GET
+
         def send_error(self, code: int, *_: object) -> None:
-            self.show({404: 404, 501: 405}.get(code, 400),
-                      _page("Nothing here", "This address only serves to end a login."))
+            page = _page("Nothing here", "This address only serves to end a login.")
+            self.show({404: 404, 501: 405}.get(code, 400), page)
 
         def show(self, code: int, page: bytes) -> None:
+            policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+            headers = {"Content-Type": "text/html; charset=utf-8", "Content-Length": len(page),
+                       "Connection": "close", "Cache-Control": "no-store",
+                       "Referrer-Policy": "no-referrer", "Content-Security-Policy": policy}
             self.send_response_only(code)
-            for header in ("Content-Type: text/html; charset=utf-8", "Connection: close",
-                           "Content-Length: %d" % len(page), "Cache-Control: no-store",
-                           "Referrer-Policy: no-referrer", "Content-Security-Policy: default-src "
-                           "'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"):
-                self.send_header(*header.split(": "))
+            for name, value in headers.items():
+                self.send_header(name, str(value))
             self.end_headers()
             self.wfile.write(b"" if self.command == "HEAD" else page)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-        daemon_threads, request_queue_size, timeout = True, 128, 0
-        allow_reuse_address = os.name != "nt"  # Windows would let others listen there too
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        accepted: "deque[Any]" = deque()
-        server_bind = socketserver.TCPServer.server_bind  # HTTPServer's asks the DNS for our name
-
-        def process_request(self, request: "Any", address: "Any") -> None:
-            self.accepted.append(request)
-            if len(self.accepted) > 32:  # the oldest has had its time
-                with contextlib.suppress(OSError):
-                    self.accepted.popleft().shutdown(socket.SHUT_RDWR)
-            super().process_request(request, address)
-
-        def handle_error(self, *_: object) -> None:
-            pass  # a connection broke
-
-    return Server((host, port), Handler)
+    return Handler
 
 def _page(title: str, text: str) -> bytes:
-    return ("""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>%s</title>
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>
-:root{color-scheme:light dark;font:1.1rem/1.5 system-ui,sans-serif}
-body{min-height:90vh;display:grid;place-content:center;text-align:center;margin:0 1.5rem}
-</style></head><body><main><h1>%s</h1><p>%s</p></main></body></html>
-""" % (title, title, text)).encode()
+:root{{color-scheme:light dark;font:1.1rem/1.5 system-ui,sans-serif}}
+body{{min-height:90vh;display:grid;place-content:center;text-align:center;margin:0 1.5rem}}
+</style></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>
+""".encode()
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # stdout is for results
-
-def _show_address(url: str, listens: bool, open_browser: "Browser") -> None:
-    _say("To log in, open this address in a browser:\n\n%s\n" % url)
-    _say("If that browser is on another machine, paste the address that it ends at here:"
-         if listens else "Then paste the address that the browser ends at here:")
-    _browse(url, open_browser)
-
-def _show_code(fields: "JSON", open_browser: "Browser") -> None:
-    url = _printable(str(fields.get("verification_uri") or fields.get("verification_url")))  # Google
-    _say("To log in, open this address in any browser, and type the code %s there:\n\n%s\n"
-         % (_printable(str(fields.get("user_code"))), url))
-    _browse(url, open_browser or False)
 
 def _browse(url: str, open_browser: "Browser") -> None:
     """Opens a browser, unless it could not be seen: over SSH the screen is another machine's, and
     a text browser would take the terminal."""
     import webbrowser
-    run: "Any" = open_browser if callable(open_browser) else webbrowser.open
+    run: Any = open_browser if callable(open_browser) else webbrowser.open
     if open_browser is None:
         with contextlib.suppress(webbrowser.Error):
             name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
-            remote = "SSH_CONNECTION" in os.environ and "DISPLAY" not in os.environ
-            text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
-            open_browser = not text and ("BROWSER" in os.environ or not remote)
+            here = "SSH_CONNECTION" not in os.environ or {"DISPLAY", "BROWSER"} & set(os.environ)
+            open_browser = bool(here) and name not in ("www-browser", "lynx", "links", "elinks", "w3m")
     if open_browser:  # in a thread: some come back only when the page is there, or closed
         threading.Thread(target=run, args=(url,), daemon=True).start()
 
@@ -922,10 +885,12 @@ def _typed() -> str:
     except (AttributeError, OSError, ValueError):
         return ""  # stdin is closed, or no file, or not our terminal
     if os.name == "nt":
-        windows: "Any" = __import__("msvcrt")
-        return "".join(iter(lambda: windows.getwche() if windows.kbhit() else "", ""))
-    ready = select.select([file], [], [], 0)[0]
-    return os.read(file, 65536).decode("utf-8", "replace") if ready else ""
+        windows: Any = __import__("msvcrt")
+        typed = ""
+        while windows.kbhit():
+            typed += windows.getwche()
+        return typed
+    return os.read(file, 65536).decode("utf-8", "replace") if _readable(file) else ""
 
 
 # --- Token endpoint --------------------------------------------------------------------------
@@ -947,71 +912,72 @@ def _fields(answer: "Response", needed: "str | None", secrets: "list[str]",
             client_secret: str) -> "JSON":
     """The fields of an answer (RFC 6749 section 5), out of whatever a server makes of it; a
     TokenError if they say no, or nothing."""
-    fields: "Any" = _json(answer.content)
+    fields: Any = _json(answer.content)
     if not isinstance(fields, dict):  # a form, from GitHub
         fields = dict(urllib.parse.parse_qsl(answer.text))
     error, text = fields.get("error"), fields.get("error_description", fields.get("message"))
     if isinstance(error, dict):  # Facebook
         error, text = error.get("type"), error.get("message")
-    if answer.status_code < 300 and not error and fields.get("ok") is not False:  # as Slack says
-        if needed is None or isinstance(fields.get(needed), str) and fields[needed]:
-            return fields
+    there = needed is None or isinstance(fields.get(needed), str) and fields[needed]
+    if there and answer.status_code < 300 and not error and fields.get("ok") is not False:  # Slack
+        return dict(fields)
     error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
                         for value in (error, text, fields.get("error_uri")))
     if error == "invalid_client" or answer.status_code in (401, 403):
         advice = "check client_id, client_secret and token_endpoint_auth_method"
         if not re.fullmatch(r"[\w.~-]*", client_secret, re.ASCII):
-            advice += ": some servers do not decode what stands in this secret, try client_secret_post"
+            advice += ": some servers misread such a secret, try client_secret_post"
     elif error == "invalid_grant":
-        advice = "the code or the refresh token is used up, expired or another client's: log in again"
+        advice = "the code or refresh token is used up, expired or another client's: log in again"
     elif error:
         advice = "check the grant type and the scope against what is registered there"
     else:
-        advice = "no %s in %d bytes of %s: is this the right address?" % (
-            needed, len(answer.content), answer.headers.get_content_type())
-    where = "%s answered %d" % (_place(answer.url), answer.status_code)
+        what = f"{len(answer.content)} bytes of {answer.headers.get_content_type()}"
+        advice = f"no {needed} in {what}: is this the right address?"
+    where = f"{_place(answer.url)} answered {answer.status_code}"
     raise TokenError(": ".join(filter(None, (where, error, text, advice))), error=error,
                      error_description=text, error_uri=uri, status=answer.status_code)
 
 def _token(fields: "JSON") -> Token:
     """RFC 6749 section 5.1, with the liberties that servers take."""
     life = _seconds(fields.get("expires_in", fields.get("expires")))
-    kind, refresh, scope = (fields.get(n) for n in ("token_type", "refresh_token", "scope"))
+    expires_at = time.time() + life if life else None
+    kind, refresh = (value if isinstance(value, str) and value else None
+                     for value in (fields.get("token_type"), fields.get("refresh_token")))
+    scope = fields.get("scope")
     if isinstance(scope, str):
         scope = scope.replace(",", " ").split()  # GitHub's has commas
+    scope = " ".join(map(str, scope)) if isinstance(scope, list) else None
     try:
-        return Token(fields["access_token"], kind if isinstance(kind, str) and kind else "Bearer",
-                     time.time() + life if life else None, refresh if isinstance(refresh, str) else
-                     None, " ".join(map(str, scope)) if isinstance(scope, list) else None, fields)
+        return Token(fields["access_token"], kind or "Bearer", expires_at, refresh, scope, fields)
     except ValueError:
-        raise TokenError("the server gave an access token that no header can hold", status=200) from None
+        raise TokenError("the server gave an access token that no header can hold: report that",
+                         status=200) from None
 
-def _seconds(value: object) -> "float | None":
+def _seconds(value: "Any") -> "float | None":
     """A number that may have come as a string; None for nonsense, and for what is no time."""
-    try:
-        number = float(value) if type(value) in (str, int, float) else 0.0  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number < 1e10 else None
+    with contextlib.suppress(ValueError, OverflowError):
+        number = float(value) if type(value) in (str, int, float) else 0.0
+        return number if 0 < number < 1e10 else None
+    return None
 
 
 # --- HTTP ------------------------------------------------------------------------------------
 
-_URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)", re.I)
-_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?", re.I)
+_URL = re.compile(r"(?i)(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)")
+_LOOPBACK = re.compile(r"(?i)(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?")
 _REDIRECTS = 301, 302, 303, 307, 308
 _IDEMPOTENT = "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"  # RFC 9110 section 9.2.2
-_MASKED = ("access_token|refresh_token|id_token|token|code|device_code|client_secret|code_verifier|"
-           "password|assertion|client_assertion|subject_token|actor_token|state")
+_MASKED = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|code_verifier|state|"
+           "client_secret|password|(?:client_)?assertion")
 
 class Response(namedtuple("_", "status_code headers url content")):
     """The answer of an API, read to its end. In `headers` case does not matter, and what is not
     there is None; `url` is the last one, after redirects; the body is `content`, bytes."""
-
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "<Response %d from %s>" % (self.status_code, _place(self.url))
+        return f"<Response {self.status_code} from {_place(self.url)}>"
 
     @property
     def text(self) -> str:
@@ -1024,63 +990,27 @@ class Response(namedtuple("_", "status_code headers url content")):
         """The body parsed. Raises ValueError if it is not JSON."""
         return json.loads(self.text)
 
-class _ApiRequest(urllib.request.Request):
-    """A request that carries the token. Others, to a token endpoint, are not redirected."""
-
-    hops = 0
-
 def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
-    """urllib's own machine, without its handlers for file: and ftp:, and with ours in the place of
-    those that open a connection for every request and send the token wherever a redirect leads."""
+    """urllib's own machine, without its handlers for file: and ftp:, and without those that open a
+    connection for every request and send the token wherever a redirect leads."""
     opener = urllib.request.OpenerDirector()
     opener.addheaders = [("User-Agent", "oauth2min/" + __version__)]
     if not any(isinstance(handler, urllib.request.ProxyHandler) for handler in handlers):
         opener.add_handler(urllib.request.ProxyHandler())
-    for handler in (_Redirects(), urllib.request.HTTPErrorProcessor()) + handlers:
+    for handler in (urllib.request.HTTPErrorProcessor(), *handlers):
         opener.add_handler(handler)
     return opener
-
-class _Redirects(urllib.request.BaseHandler):
-    """Follows the redirects of an API (RFC 9110 section 15.4), without the token and the client's
-    headers when they leave its origin."""
-
-    def http_error_302(self, request: "Any", answer: "_Answer", code: int, reason: str,
-                       headers: "Any") -> "Any":
-        method, data, target = request.get_method(), request.data, headers.get("Location")
-        headers = request.headers
-        if code == 303 and method != "HEAD" or code < 303 and method == "POST":
-            method, data = "GET", None
-            headers = {name: headers[name] for name in headers if name[:8] != "Content-"}
-        if not (target and isinstance(request, _ApiRequest) and request.hops < 10
-                and isinstance(data, (bytes, type(None)))):
-            return None
-        _read(answer, MAX_ANSWER)
-        old, url = request.full_url, _absolute(None, urllib.parse.urljoin(request.full_url, target))
-        kept = _origin(url, True) == _origin(old, True)
-        if data is not None and not kept or _origin(old, True)[0] > _origin(url, True)[0]:
-            raise UnsafeURL("%s redirects to %s: that is not https, or the body that we sent is not "
-                            "for there" % (_place(old), _place(url)))
-        new = _ApiRequest(url, data, headers if kept else {}, method=method)
-        new.hops = request.hops + 1
-        if kept and request.has_header("Authorization"):
-            new.add_unredirected_header("Authorization", request.get_header("Authorization"))
-        return self.parent.open(new, timeout=request.timeout)  # type: ignore[attr-defined]
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-    def http_error_default(self, request: "Any", answer: "_Answer", *_: object) -> "_Answer":
-        return answer  # for the caller to judge
 
 class _Answer(http.client.HTTPResponse):
     """An answer that gives its connection back when it is closed."""
 
-    give_back = trace = request = None  # type: Any
+    give_back = trace = None  # type: Any
 
     def close(self) -> None:
         whole, give_back, self.give_back = self.isclosed(), self.give_back, None
         super().close()
         if give_back:
-            give_back(whole)
+            give_back(whole and not self.length)
 
 class _KeepAlive(urllib.request.AbstractHTTPHandler):
     """Keeps connections open. urllib opens one for each request, with a TLS handshake each time,
@@ -1091,22 +1021,20 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
     def __init__(self, context: "Any", allow_http: bool, trace: "Any") -> None:
         super().__init__()
         self.context, self.allow_http, self.trace = context, allow_http, trace
-        self.lock = threading.Lock()
-        self.idle: "dict[Any, deque[Any]]" = {}  # stacks: the warmest is taken, the others age
+        self.idle: dict[Any, deque[Any]] = {}  # stacks: the warmest is taken, the others age
 
     def http_open(self, request: "Any") -> _Answer:
-        if request.type == "http" and not (self.allow_http or _LOOPBACK.fullmatch(request.host)):
-            raise UnsafeURL("%s would be sent to %s in the clear: use https"
-                            % (_place(request.full_url), request.host))
-        method, data = request.get_method(), request.data
+        _origin(f"{request.type}://{request.host}", self.allow_http)  # which may be a proxy's
+        url, method, data = request.full_url, request.get_method(), request.data
         headers = {**request.headers, **request.unredirected_hdrs}
         headers = {name.title(): value for name, value in headers.items()}
         if self.trace:
-            self.trace(_traced("%s %s" % (method, request.full_url), headers, data))
+            self.trace(_traced(f"{method} {url}", headers, data))
         proxy = headers.pop("Proxy-Authorization", None) if request._tunnel_host else None
         # With the process: two of them, after a fork, would talk at once over one connection.
         key = os.getpid(), request.type, request.host, request._tunnel_host, proxy
-        connection = self.take(key, request.timeout) or self.connect(request, proxy)
+        connection = self.take(key, request.timeout)
+        again = method in _IDEMPOTENT and isinstance(data, (bytes, type(None)))
         while True:
             used = connection.sock  # the server may give up an idle one just as we take it
             try:
@@ -1115,11 +1043,10 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
                 answer: _Answer = connection.getresponse()
                 break
             except (OSError, http.client.HTTPException, ValueError) as error:
-                connection.close()
-                if not (used and isinstance(error, OSError) and not isinstance(error, socket.timeout)
-                        and method in _IDEMPOTENT and type(data) in (bytes, type(None))):
-                    raise _network_error(error, request) from None
-                connection = self.connect(request, proxy)
+                connection.close()  # request() opens it again
+                lost = isinstance(error, OSError) and not isinstance(error, socket.timeout)
+                if not (used and again and lost):
+                    raise _network_error(error, url) from None
 
         def give_back(whole: bool) -> None:
             stack = self.idle.setdefault(key, deque())
@@ -1129,46 +1056,49 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
             else:
                 connection.close()
 
-        answer.url, answer.msg = request.full_url, answer.reason  # type: ignore  # as urlopen does
-        answer.give_back, answer.trace, answer.request = give_back, self.trace, request
+        answer.url, answer.msg = url, answer.reason  # type: ignore[assignment] # as urlopen does
+        answer.give_back, answer.trace = give_back, self.trace
         return answer
 
     https_open = http_open
 
-    def take(self, key: "Any", timeout: float) -> "Any":
-        """An idle connection that is still open, or None. One that has something to say was
-        closed by the server, or the server speaks out of turn."""
-        while self.idle.get(key):
-            try:
-                connection = self.idle[key].pop()
-            except (KeyError, IndexError):  # another thread was faster
-                return None
-            with contextlib.suppress(ValueError):  # its number is too large for select()
-                ready = select.select([connection.sock], [], [], 0)[0]
-            if not ready and time.monotonic() < connection.idle_since + IDLE_TIME:
-                connection.sock.settimeout(timeout)
-                return connection
-            connection.close()
+    def http_error_default(self, request: "Any", answer: _Answer, *_: object) -> _Answer:
+        return answer  # for the caller to judge, where urllib raises HTTPError
 
-    def connect(self, request: "Any", proxy: "str | None") -> "Any":
-        kind, options = http.client.HTTPConnection, {"timeout": request.timeout}  # type: Any, Any
-        if request.type == "https":
-            with self.lock:
-                self.context = self.context or _tls_context()
-            kind, options["context"] = http.client.HTTPSConnection, self.context
-        connection = kind(request.host, **options)
-        if request._tunnel_host:
-            connection.set_tunnel(request._tunnel_host,
-                                  headers={"Proxy-Authorization": proxy} if proxy else {})
+    def take(self, key: "Any", timeout: float) -> "Any":
+        """A connection: the one used last, or a new one. What is not open opens itself."""
+        with contextlib.suppress(KeyError, IndexError):
+            connection = self.idle[key].pop()
+            # One that has something to say was closed, or speaks out of turn.
+            if time.monotonic() > connection.idle_since + IDLE_TIME or _readable(connection.sock):
+                connection.close()
+            else:
+                connection.sock.settimeout(timeout)
+            connection.timeout = timeout
+            return connection
+        _, scheme, host, tunnel, proxy = key
+        if scheme == "http":
+            connection = http.client.HTTPConnection(host, timeout=timeout)
+        else:
+            self.context = self.context or _tls_context()
+            connection = http.client.HTTPSConnection(host, timeout=timeout, context=self.context)
+        if tunnel:
+            connection.set_tunnel(tunnel, headers={"Proxy-Authorization": proxy} if proxy else {})
         connection.response_class = _Answer
         return connection
 
     def close(self) -> None:
-        with contextlib.suppress(KeyError, IndexError):  # other threads may take some meanwhile
-            while self.idle:
-                stack = self.idle.popitem()[1]
-                while stack:
-                    stack.pop().close()
+        idle, self.idle = self.idle, {}
+        for connection in [connection for stack in idle.values() for connection in stack]:
+            connection.close()
+
+def _readable(file: "Any") -> bool:
+    """Whether there is something to read, or the end. poll() takes any number of open files."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([file], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
 
 def _tls_context() -> "Any":
     """What the system trusts, and TLS 1.2 at least."""
@@ -1180,94 +1110,116 @@ def _tls_context() -> "Any":
         context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     return context
 
-def _network_error(error: Exception, request: "Any") -> Exception:
+def _network_error(error: Exception, url: str) -> Exception:
     """What happened and what to do, as the OSError that it was within an URLError, as in urllib.
     http.client quotes headers and addresses in its messages, so these are not repeated."""
-    kind: "Any" = type(error) if isinstance(error, OSError) else OSError
-    text = "%s: check the address, the network and the proxy settings" % _printable(
-        getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    said = _printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    text = f"{said}: check the address, the network and the proxy settings"
     if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
-        text = ("its certificate is not trusted (%s): if your network has a CA of its own, name its "
-                "file in SSL_CERT_FILE, or pass context=" % getattr(error, "verify_message", "wrong"))
+        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if the "
+                "network has a CA of its own, name its file in SSL_CERT_FILE, or pass context=")
     elif isinstance(error, socket.timeout):
-        text = "nothing came for %s seconds: try again, or raise timeout=" % request.timeout
+        text = "nothing came in time: try again, or raise timeout="
     elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
-        text = "the answer broke off or is not HTTP (%s): try again" % type(error).__name__
+        text = f"the answer broke off or is not HTTP ({type(error).__name__}): try again"
     elif isinstance(error, ValueError):
         return ValueError("the address or a header has characters that HTTP does not allow")
-    text = "no answer from %s: %s" % (_place(request.full_url), text)
-    return URLError(kind(*filter(None, (getattr(error, "errno", None), text))))
+    kind: Any = type(error) if isinstance(error, OSError) else OSError
+    number = [error.errno] if isinstance(error, OSError) and error.errno else []
+    return URLError(kind(*number, f"no answer from {_place(url)}: {text}"))
+
+def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_Answer") -> "Any":
+    """What a redirect asks for (RFC 9110 section 15.4): method, URL, body and headers, of which
+    another origin gets neither. None if it cannot be followed."""
+    target = answer.getheader("Location") if answer.status in _REDIRECTS else None
+    if answer.status == 303 and method != "HEAD" or answer.status < 303 and method == "POST":
+        method, body = "GET", None
+        headers = {name: headers[name] for name in headers if name[:8] != "Content-"}
+    if not target or not isinstance(body, (bytes, type(None))):
+        return None
+    _read(answer, MAX_ANSWER)
+    old, url = url, _absolute(None, urllib.parse.urljoin(url, target))
+    kept = _origin(url, True) == _origin(old, True)
+    if body is not None and not kept or _origin(old, True)[0] > _origin(url, True)[0]:
+        raise UnsafeURL(f"{_place(old)} redirects to {_place(url)}: that is no https, or what we "
+                        "sent is not for there")
+    return method, url, body, headers if kept else {}
 
 def _read(answer: "_Answer", limit: int) -> Response:
     """Reads to the end, or a little more than `limit` bytes; gives the connection back."""
+    content, part, source = bytearray(), b"more", answer  # type: Any, Any, Any
     try:
         with answer:
             if answer.getheader("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
                 import gzip
-                content = gzip.GzipFile(fileobj=answer).read(limit + 1)
-            elif answer.length is not None and answer.length <= limit:
-                content = answer.read()
-            else:
-                content = b"".join(itertools.takewhile(bool, (
-                    answer.read(65536) for _ in range(limit // 65536 + 1))))
+                source = gzip.GzipFile(fileobj=answer)
+            while part and len(content) <= limit:
+                part = source.read(1 << 16)
+                content += part
+            if answer.length and not part:
+                raise http.client.IncompleteRead(b"")
     except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-        raise _network_error(error, answer.request) from None
+        raise _network_error(error, answer.url) from None
     if answer.trace:
-        answer.trace(_traced("%d %s" % (answer.status, answer.reason), answer.headers, content))
-    return Response(answer.status, answer.headers, answer.url, content)
+        answer.trace(_traced(f"{answer.status} {answer.reason}", answer.headers, content))
+    return Response(answer.status, answer.headers, answer.url, bytes(content))
 
 def _response_error(method: str, answer: "_Answer", secrets: "list[str]") -> ResponseError:
-    """With the server's own explanation, from its header (RFC 6750 section 3) or its JSON."""
+    """With the server's own words, from its header (RFC 6750 section 3) or its JSON."""
     response = _read(answer, MAX_ANSWER)
     said = response.headers.get("WWW-Authenticate") or ""
     said += response.text if _json(response.content) else ""
-    found = dict(re.findall(r'"?\b(error|error_description|scope|message|detail|title)"?\s*[=:]\s*'
-                            r'("(?:[^"\\]|\\.)*")', said)[::-1])  # the first of each
-    words = [str(_json(found[name].encode())) for name in (
-        "error_description", "message", "detail", "title", "error") if name in found]
-    text = _printable(words[0], secrets) if words else ""
+    names = "error_description", "message", "detail", "title", "error", "scope"
+    words = rf'\b({"|".join(names)})"?\s*[=:]\s*("(?:[^"\\]|\\.)*")'
+    found = {name: _printable(str(_json(word.encode())), secrets)
+             for name, word in reversed(re.findall(words, said))}  # so that the first one counts
+    text = next((found[name] for name in names[:-1] if name in found), "")
     if response.status_code < 400:
         text = "a redirect that cannot be followed"
-    if found.get("error") == '"insufficient_scope"':
-        text += "; add the scope %s and login() again" % _printable(found.get("scope", ""), secrets)
-    message = "%s %s answered %d" % (method, _place(response.url), response.status_code)
-    message += ": " + text if text else ""
-    wait = _retry_after(response)
+    if found.get("error") == "insufficient_scope":
+        text += f"; add the scope {found.get('scope', '')} and login() again"
+    wait, where = _retry_after(response), f"{method} {_place(response.url)}"
+    text = f"{where} answered {response.status_code}" + (": " + text if text else "")
     if wait is None:
-        return ResponseError(message, response=response)
-    return RateLimited("%s: try again in %.0f seconds" % (message, wait), response=response,
-                       retry_after=wait)
+        return ResponseError(text, response=response)
+    text += f": try again in {wait:.0f} seconds"
+    return RateLimited(text, response=response, retry_after=wait)
 
 def _retry_after(response: Response) -> "float | None":
     """Seconds to wait, at least one; None if this is no matter of waiting."""
     headers, status = response.headers, response.status_code
     if status != 429 and not (status == 503 and "Retry-After" in headers):
         return None
-    now, until = (_date(headers.get(name)) for name in ("Date", "Retry-After"))
-    now = now or time.time()  # the server's clock counts, if it tells
+    now = _date(headers.get("Date")) or time.time()  # the server's clock counts, if it tells
     for name in ("Retry-After", "X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset"):
-        number = until or _seconds(headers.get(name))
+        number = _seconds(headers.get(name)) or _date(headers.get(name))
         if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
             return max(1.0, number - now if number > 1e9 else number)
     return 1.0
 
-def _date(text: "str | None") -> "float | None":
-    parts = email.utils.parsedate_tz(text or "")
-    with contextlib.suppress(ValueError, OverflowError):
-        return email.utils.mktime_tz(parts) if parts else None
+def _date(text: "Any") -> "float | None":
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        return email.utils.mktime_tz(email.utils.parsedate_tz(text))  # type: ignore[arg-type]
     return None
 
-def _next_link(answer: Response, page: "Any") -> "str | None":
-    """RFC 8288, or what APIs use in its stead."""
+def _next_link(answer: Response, page: "Any", first: str, next: "Next") -> "str | None":
+    """As `pages` was told; else RFC 8288, or what APIs use in its stead."""
+    if isinstance(next, tuple):
+        cursor, parts = _at(page, next[0]), urllib.parse.urlsplit(first)
+        pairs = [pair for pair in urllib.parse.parse_qsl(parts.query, True) if pair[0] != next[1]]
+        query = urllib.parse.urlencode([*pairs, (next[1], cursor)])
+        return parts._replace(query=query).geturl() if cursor else None
+    if next:
+        return next(page) if callable(next) else _at(page, next)
     for link in answer.headers.get_all("Link") or []:
         for url, rest in re.findall(r"<([^>]*)>((?:[^,\"]|\"[^\"]*\")*)", link):
             for name, value in re.findall(r";\s*([\w*-]+)\s*=\s*(\"[^\"]*\"|[^\s;]*)", rest):
                 if name.lower() == "rel" and "next" in value.strip('"').lower().split():
                     return str(url)
-    names = "next", "@odata.nextLink"
-    found = [place[name] for place in ([page, *page.values()] if isinstance(page, dict) else [])
-             if isinstance(place, dict) for name in names if isinstance(place.get(name), str)]
-    if len(found) > 1 and not any(isinstance(page.get(name), str) for name in names):
+    places = [page, *page.values()] if isinstance(page, dict) else []
+    found = [place[name] for place in places if isinstance(place, dict)
+             for name in ("next", "@odata.nextLink") if isinstance(place.get(name), str)]
+    if len(found) > 1 and found[0] not in (page.get("next"), page.get("@odata.nextLink")):
         raise ValueError("this page has several next links: choose one with next='name.next'")
     return found[0] if found else None
 
@@ -1277,56 +1229,52 @@ def _at(page: "Any", path: str) -> "Any":
         page = page.get(name) if isinstance(page, dict) else None
     return page
 
-def _with_parameter(url: str, name: str, value: object) -> str:
-    parts = urllib.parse.urlsplit(url)
-    query = [pair for pair in urllib.parse.parse_qsl(parts.query, True) if pair[0] != name]
-    return parts._replace(query=urllib.parse.urlencode([*query, (name, value)])).geturl()
-
 def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
     """The whole address, in the characters that HTTP allows."""
     url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
-    if not re.match("[a-z][a-z0-9+.-]*:", url, re.I):  # RFC 3986 section 4.2
+    if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
         if base_url is None:
-            raise ValueError("%s is a relative URL, and the client has no base_url" % _place(url))
+            raise ValueError(f"{_place(url)} is a relative URL, and the client has no base_url")
         url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
-    if params and not isinstance(params, str):
-        pairs = params.items() if hasattr(params, "items") else params
-        params = urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
-    return url + ("&" if "?" in url else "?") + params if params else url
+    return url + ("&" if "?" in url else "?") + _form(params) if params else url
 
-def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
+def _form(fields: "Any") -> str:
+    """As HTML forms are sent; what is None is left out."""
+    if isinstance(fields, str):
+        return fields
+    pairs = fields.items() if hasattr(fields, "items") else fields
+    return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
+
+def _body(data: "Any", value: object = None) -> "tuple[bytes | None, dict[str, str]]":
     """The body, and the header that names its kind."""
+    if data is not None and value is not None:
+        raise ValueError("give data or json, not both")
     if value is not None:
-        if data is not None:
-            raise ValueError("give data or json, not both")
         return json.dumps(value).encode(), {"Content-type": "application/json"}
-    if data is None:
-        return None, {}
     if isinstance(data, (str, bytes)):
-        return (data.encode() if isinstance(data, str) else data,
-                {"Content-type": "application/octet-stream"})
-    return (urllib.parse.urlencode(data, True).encode(),
-            {"Content-type": "application/x-www-form-urlencoded"})
+        kind = "application/octet-stream"
+        return data if isinstance(data, bytes) else data.encode(), {"Content-type": kind}
+    kind = "application/x-www-form-urlencoded"
+    return (None, {}) if data is None else (_form(data).encode(), {"Content-type": kind})
 
-def _headers(headers: "Mapping[str, str] | None") -> "dict[str, str]":
+def _headers(headers: "Headers") -> "dict[str, str]":
     """Checked here, since http.client would quote a bad one in its error."""
     headers = {name.capitalize(): value for name, value in dict(headers or {}).items()}
-    for name, value in headers.items():
-        if not (re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
-                and re.fullmatch(r"[\t -~\x80-\xff]*", value)):
-            raise ValueError("a header has characters that HTTP does not allow")
     if "Authorization" in headers:
         raise ValueError("the Authorization header is the client's own")
+    if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
+               and re.fullmatch(r"[\t -~\x80-\xff]*", headers[name]) for name in headers):
+        raise ValueError("a header has characters that HTTP does not allow")
     return headers
 
 def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
     """Scheme, host and port: what a token belongs to."""
     match = _URL.match(url)
     if not match:
-        raise UnsafeURL("%s is not a web address (https://host/path, without a user)" % _place(url))
+        raise UnsafeURL(f"{_place(url)} is not a web address (https://host/path, without a user)")
     scheme, host, port = match.group(1).lower(), match.group(2).lower(), match.group(3)
     if scheme == "http" and not (allow_http or _LOOPBACK.fullmatch(host)):
-        raise UnsafeURL("%s is not https, and not on this machine" % _place(url))
+        raise UnsafeURL(f"{_place(url)} is not https, and not on this machine")
     return scheme, host, int(port or (443 if scheme == "https" else 80))
 
 def _place(url: str) -> str:
@@ -1349,11 +1297,12 @@ def _json(text: bytes) -> "Any":
 
 def _traced(start: str, headers: "Any", body: "Any") -> str:
     """A message as it goes over the wire, secrets masked."""
-    head = "\n".join([start] + ["%s: %s" % pair for pair in headers.items()])
-    head = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***", head)
-    text = head + "\n\n" + body.decode("utf-8", "replace") if isinstance(body, bytes) and body else head
-    text = re.sub(r'("(?:%s)"\s*:\s*)"(?:[^"\\]|\\.)*"' % _MASKED, r'\1"***"', text)
-    return re.sub(r"(?m)((?:[?&#]|^)(?:%s)=)[^&\s]+" % _MASKED, r"\1***", text)[:10000]
+    text = "\n".join([start] + [f"{name}: {value}" for name, value in headers.items()])
+    text = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***", text)
+    if body and isinstance(body, (bytes, bytearray)):
+        text += "\n\n" + body.decode("utf-8", "replace")
+    text = re.sub(rf'("(?:{_MASKED})"\s*:\s*)"(?:[^"\\]|\\.)*"', r'\1"***"', text)
+    return re.sub(rf"(?m)((?:[?&#]|^)(?:{_MASKED})=)[^&\s]+", r"\1***", text)[:10000]
 
 
 # --- Servers ---------------------------------------------------------------------------------
@@ -1365,86 +1314,65 @@ def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: floa
         return _metadata(_opener(connections), issuer, timeout)
 
 def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float) -> "JSON":
-    scheme, host = _origin(issuer, True)[0], re.split("/", issuer)[2]
-    path = issuer.rstrip("/").partition(host)[2]
-    others, tried = "", ["%s://%s/.well-known/oauth-authorization-server%s" % (scheme, host, path),
-                         "%s://%s%s/.well-known/openid-configuration" % (scheme, host, path)]
+    _origin(issuer, True)
+    scheme, _, host, path = re.split("(/+)([^/]*)", issuer.rstrip("/"), 1)
+    others, tried = "", [f"{scheme}//{host}/.well-known/oauth-authorization-server{path}",
+                         f"{scheme}//{host}{path}/.well-known/openid-configuration"]
     for url in tried:
-        answer: "Any" = opener.open(url, timeout=timeout)
+        answer: Any = opener.open(url, timeout=timeout)
         found = _json(_read(answer, MAX_ANSWER).content)
         if isinstance(found, dict):
             if found.get("issuer") == issuer and answer.status == 200:  # RFC 8414 section 3.3
                 return found
-            others = "; one is of the issuer %s" % _printable(str(found.get("issuer")))
-    raise OAuth2Error("no metadata of %s at %s%s: check the issuer, or give the endpoints in a dict"
-                      % (_place(issuer), " or ".join(tried), others))
+            others = f"; one is of the issuer {_printable(str(found.get('issuer')))}"
+    raise OAuth2Error(f"no metadata of {_place(issuer)} at {' or '.join(tried)}{others}: check it, "
+                      "or give the endpoints in a dict")
 
 def _server(server: "str | Mapping[str, Any]") -> "JSON":
     if isinstance(server, str):
         if server not in PROVIDERS and "://" not in server:
-            raise ValueError("unknown server %r: give an issuer URL, a dict, or one of: %s"
-                             % (server, ", ".join(PROVIDERS)))
+            raise ValueError(f"unknown server {server!r}: give an issuer URL, a dict, or one of: "
+                             + ", ".join(PROVIDERS))
         server = PROVIDERS.get(server, {"issuer": server})
     if not hasattr(server, "get") or not (server.get("token_endpoint") or server.get("issuer")):
         raise ValueError("the server needs a 'token_endpoint', or an 'issuer' to look it up")
-    if server.get("token_endpoint_auth_method") not in AUTH_METHODS + (None,):
+    if server.get("token_endpoint_auth_method") not in (*AUTH_METHODS, None):
         raise ValueError("token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
     return dict(server)
 
+def _provider(host: str, *paths: str, **facts: str) -> "JSON":
+    names = "authorization", "token", "device_authorization", "revocation"
+    urls = {f"{name}_endpoint": host + path for name, path in zip(names, paths) if path}
+    return {**urls, **facts}
+
 PROVIDERS: "dict[str, JSON]" = {
-    "spotify": {"authorization_endpoint": "https://accounts.spotify.com/authorize",
-                "token_endpoint": "https://accounts.spotify.com/api/token",
-                "base_url": "https://api.spotify.com/v1"},
-    "x": {"authorization_endpoint": "https://x.com/i/oauth2/authorize",  # for a user
-          "token_endpoint": "https://api.x.com/2/oauth2/token",
-          "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
-          "base_url": "https://api.x.com/2"},
-    "x-app": {"token_endpoint": "https://api.x.com/oauth2/token",  # for your application itself,
-              "base_url": "https://api.x.com/2"},                  # with its API key and secret
-    "github": {"issuer": "https://github.com/login/oauth",
-               "authorization_endpoint": "https://github.com/login/oauth/authorize",
-               "token_endpoint": "https://github.com/login/oauth/access_token",
-               "device_authorization_endpoint": "https://github.com/login/device/code",
-               "token_endpoint_auth_method": "client_secret_post",
-               "base_url": "https://api.github.com"},
-    "gitlab": {"issuer": "https://gitlab.com",
-               "authorization_endpoint": "https://gitlab.com/oauth/authorize",
-               "token_endpoint": "https://gitlab.com/oauth/token",
-               "device_authorization_endpoint": "https://gitlab.com/oauth/authorize_device",
-               "revocation_endpoint": "https://gitlab.com/oauth/revoke",
-               "base_url": "https://gitlab.com/api/v4"},
-    "google": {"issuer": "https://accounts.google.com",
-               "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
-               "token_endpoint": "https://oauth2.googleapis.com/token",
-               "device_authorization_endpoint": "https://oauth2.googleapis.com/device/code",
-               "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
-               "base_url": "https://www.googleapis.com"},
-    "microsoft": {"authorization_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
-                  "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
-                  "device_authorization_endpoint":
-                      "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
-                  "base_url": "https://graph.microsoft.com/v1.0"},
-    "discord": {"issuer": "https://discord.com",
-                "authorization_endpoint": "https://discord.com/oauth2/authorize",
-                "token_endpoint": "https://discord.com/api/oauth2/token",
-                "revocation_endpoint": "https://discord.com/api/oauth2/token/revoke",
-                "base_url": "https://discord.com/api/v10"},
-    "reddit": {"authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
-               "token_endpoint": "https://www.reddit.com/api/v1/access_token",
-               "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
-               "token_endpoint_auth_method": "client_secret_basic",  # with an empty secret, too
-               "base_url": "https://oauth.reddit.com"},
-    "twitch": {"issuer": "https://id.twitch.tv/oauth2",
-               "authorization_endpoint": "https://id.twitch.tv/oauth2/authorize",
-               "token_endpoint": "https://id.twitch.tv/oauth2/token",
-               "revocation_endpoint": "https://id.twitch.tv/oauth2/revoke",
-               "token_endpoint_auth_method": "client_secret_post",
-               "base_url": "https://api.twitch.tv/helix"},
+    "spotify": _provider("https://accounts.spotify.com", "/authorize", "/api/token",
+                         base_url="https://api.spotify.com/v1"),
+    "x": _provider("https://", "x.com/i/oauth2/authorize", "api.x.com/2/oauth2/token", "",
+                   "api.x.com/2/oauth2/revoke", base_url="https://api.x.com/2"),
+    # X for the application itself: with its API key and secret, by client credentials.
+    "x-app": _provider("https://api.x.com", "", "/oauth2/token", base_url="https://api.x.com/2"),
+    "github": _provider("https://github.com/login", "/oauth/authorize", "/oauth/access_token",
+                        "/device/code", issuer="https://github.com/login/oauth",
+                        token_endpoint_auth_method="client_secret_post",
+                        base_url="https://api.github.com"),
+    "gitlab": _provider("https://gitlab.com", "/oauth/authorize", "/oauth/token",
+                        "/oauth/authorize_device", "/oauth/revoke", issuer="https://gitlab.com",
+                        base_url="https://gitlab.com/api/v4"),
+    "google": _provider("https://", "accounts.google.com/o/oauth2/v2/auth",
+                        "oauth2.googleapis.com/token", "oauth2.googleapis.com/device/code",
+                        "oauth2.googleapis.com/revoke", issuer="https://accounts.google.com",
+                        base_url="https://www.googleapis.com"),
+    "microsoft": _provider("https://login.microsoftonline.com/common/oauth2/v2.0", "/authorize",
+                           "/token", "/devicecode", base_url="https://graph.microsoft.com/v1.0"),
+    "discord": _provider("https://discord.com", "/oauth2/authorize", "/api/oauth2/token", "",
+                         "/api/oauth2/token/revoke", issuer="https://discord.com",
+                         base_url="https://discord.com/api/v10"),
+    # Reddit wants Basic even of a client without a secret.
+    "reddit": _provider("https://www.reddit.com/api/v1", "/authorize", "/access_token", "",
+                        "/revoke_token", token_endpoint_auth_method="client_secret_basic",
+                        base_url="https://oauth.reddit.com"),
+    "twitch": _provider("https://id.twitch.tv/oauth2", "/authorize", "/token", "", "/revoke",
+                        issuer="https://id.twitch.tv/oauth2", base_url="https://api.twitch.tv/helix",
+                        token_endpoint_auth_method="client_secret_post"),
 }
-
-
-# --- Command line ----------------------------------------------------------------------------
-
-def main(argv: "list[str] | None" = None) -> int:
-    """The command line: `oauth2min --help`. Returns the exit status."""
-    return 0
