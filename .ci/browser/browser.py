@@ -34,7 +34,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "examples")]
 
-import oauth2min  # noqa: E402
 from fake_server import FakeServer  # noqa: E402
 from oauth2min import AuthorizationError, Client, TokenError  # noqa: E402
 
@@ -77,7 +76,9 @@ class Login:
         pool = concurrent.futures.ThreadPoolExecutor(1)
         self.future = pool.submit(client.login, open_browser=asked.put, timeout=40, **parameters)
         pool.shutdown(wait=False)
-        self.url = asked.get(timeout=10)
+        # If it fails before it asks, the test is to show why.
+        self.future.add_done_callback(lambda future: asked.put(None))
+        self.url = asked.get(timeout=10) or self.future.result()
         query = parse_qs(urlsplit(self.url).query)
         self.redirect_uri = query.get("redirect_uri", [""])[0]
         self.state = query.get("state", [""])[0]
@@ -258,7 +259,7 @@ class Fake(Browser, unittest.TestCase):
     def client(self, client_id="fake-app", grant_type="authorization_code", **options):
         client = Client(self.server.metadata, client_id,
                         self.server.clients[client_id]["client_secret"],
-                        **dict(dict(grant_type=grant_type, scope=SCOPE), **options))
+                        **{"grant_type": grant_type, "scope": SCOPE, **options})
         self.addCleanup(client.close)
         return client
 
@@ -537,8 +538,7 @@ class Oidc(Browser):
 
     def client(self, **options):
         client = Client(self.issuer, "public", context=self.context, base_url=self.issuer,
-                        **dict(dict(grant_type="authorization_code", scope="openid read"),
-                               **options))
+                        grant_type="authorization_code", scope="openid read", **options)
         self.addCleanup(client.close)
         return client
 
