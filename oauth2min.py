@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""OAuth 2.0 for Python programs: one file, the standard library, nothing else.
-
-Copy this file next to yours. The program itself (client credentials, RFC 6749 section 4.4):
+"""OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
 
+    # The program itself: client credentials (RFC 6749 section 4.4)
     spotify = Client("spotify", client_id, client_secret)
     track = spotify.get("tracks/11dFghVXANMlKmJXsNCbNl").json()
 
-A user, in the browser (authorization code with PKCE, section 4.1, RFC 7636, RFC 8252):
-
+    # A user, in the browser: authorization code with PKCE (section 4.1, RFC 7636, RFC 8252)
     spotify = Client("spotify", client_id, client_secret, grant_type="authorization_code",
                      scope="user-library-read user-follow-read", store="spotify-token.json")
     spotify.login()                       # opens the browser only if no usable token is stored
@@ -19,11 +17,10 @@ A user, in the browser (authorization code with PKCE, section 4.1, RFC 7636, RFC
             print(item["track"]["name"])
 
 It follows RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE), 8252 (native
-applications), 8414 (metadata), 8628 (devices), 9207 (issuer) and 9700 (what went wrong so far). Not
-here: the implicit and the password grant (RFC 9700 forbids them), validation of ID tokens (it takes
-RSA, which the standard library has not), async (use `await asyncio.to_thread(client.get, url)`).
-Read it from the top: calls point down, and you may stop at any banner.
-"""
+applications), 8414 (metadata), 8628 (devices), 9207 (issuer), 9700 (what went wrong so far). Not
+here: implicit and password grant (RFC 9700 forbids them), validation of ID tokens (it takes RSA,
+which the library has not), async (use `await asyncio.to_thread(client.get, url)`). Calls point
+down: read it from the top, stop at any banner."""
 import base64
 import contextlib
 import email.utils
@@ -75,11 +72,9 @@ AUTH_METHODS = "client_secret_basic", "client_secret_post", "none"
 # --- Errors ----------------------------------------------------------------------------------
 
 class OAuth2Error(Exception):
-    """The base of all errors but your own mistakes (ValueError, TypeError) and the network's
-    (OSError, mostly `urllib.error.URLError`). No message holds a secret."""
-
+    """The base; your own mistakes are ValueError or TypeError, the network's errors OSError."""
     def __init__(self, message: str = "", **facts: "Any") -> None:
-        super().__init__(message)
+        super().__init__(message)  # never with a secret in it
         vars(self).update(facts)
 
 class AuthorizationError(OAuth2Error):
@@ -88,26 +83,22 @@ class AuthorizationError(OAuth2Error):
     error = error_description = error_uri = None  # type: str | None
 
 class TokenError(OAuth2Error):
-    """The token endpoint said no (RFC 6749 section 5.2), or nothing sensible: then `.error` is
-    None. `.status` is that of the HTTP answer."""
+    """The token endpoint said no (RFC 6749 section 5.2) or, `.error` being None, nonsense."""
     error = error_description = error_uri = None  # type: str | None
-    status = 0
-
-class LoginRequired(OAuth2Error):
-    """There is no usable token, and only the user can help: call `login()`."""
+    status = 0  # of the HTTP answer
 
 class ResponseError(OAuth2Error):
     """The API answered 400 or more; `.response` is its answer."""
     response: "Response"
 
 class RateLimited(ResponseError):
-    """429, or 503 with Retry-After. Try again after `.retry_after` seconds (1.0 where the server
-    does not say), or let the client wait for you: `Client(max_wait=60)`."""
-    retry_after = 1.0
+    """429, or 503 with Retry-After: try again then, or have `Client(max_wait=60)` do it."""
+    retry_after = 1.0  # seconds; this many where the server does not say
 
+class LoginRequired(OAuth2Error):
+    """There is no usable token, and only the user can help: call `login()`."""
 class StoreError(OAuth2Error):
     """The stored token cannot be read, or is another client's."""
-
 class UnsafeURL(OAuth2Error, ValueError):
     """Refused to send a secret there: no https, not the token's origin, or no web address."""
 
@@ -116,16 +107,13 @@ class UnsafeURL(OAuth2Error, ValueError):
 
 class Token(namedtuple("Token", "access_token token_type expires_at refresh_token scope raw")):
     """What the token endpoint gave (RFC 6749 section 5.1). It is replaced, never changed.
-
     `expires_at` is clock time in seconds, None if the server did not say; `scope` is separated by
-    spaces; `raw` is the server's whole answer, with whatever else is in it (`id_token`).
-    """
+    spaces; `raw` is the server's whole answer, with whatever else is in it (`id_token`)."""
     __slots__ = ()
-
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
                 scope: "str | None" = None, raw: "JSON | None" = None) -> "Self":
-        # It goes into a header: a line break in it would begin a header of the server's choice.
+        # It goes into a header: a line break would begin one of the server's choice.
         if not isinstance(access_token, str) or not re.fullmatch("[!-~]+", access_token):
             raise ValueError("an access token is a string of visible ASCII characters")
         if type(expires_at) not in (int, float, type(None)):
@@ -143,13 +131,9 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
 # --- Token file ------------------------------------------------------------------------------
 
 class TokenFile:
-    """Keeps a token in a JSON file that only you can read, safely for any number of processes.
-
-    The file is replaced in one step, so it is whole at every moment. The lock, a file beside it,
-    is the system's: free as soon as its owner is dead. Another store (a database, a key ring) has
-    the same three methods; the client calls `load` and `save` only inside `with lock()`.
-    """
-
+    """Keeps a token in a JSON file, for you alone and safely for any number of processes: replaced
+    in one step, under a lock (a file beside it) that the system frees when its owner dies. Another
+    store has the same three methods; `load` and `save` are only called inside `with lock()`."""
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         path = os.path.expanduser(os.fspath(path))
         if not path or path.startswith("~"):
@@ -160,8 +144,7 @@ class TokenFile:
         return f"TokenFile({self.path!r})"
 
     def load(self) -> "JSON | None":
-        """The saved record, None without a file. A damaged file is moved aside, since somebody may
-        still read the token in it, and named in a StoreError."""
+        """The record, None without a file. A damaged one is kept aside, named in a StoreError."""
         try:
             with open(self.path, "rb") as file:
                 record = _json(file.read())
@@ -184,7 +167,7 @@ class TokenFile:
         if record is None:
             return
         try:
-            # O_EXCL: a file of our own with this mode, not a link that somebody laid there.
+            # O_EXCL: our own file with this mode, no link that somebody laid there
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 json.dump(record, file, indent=1)
                 file.flush()
@@ -196,8 +179,7 @@ class TokenFile:
 
     @contextlib.contextmanager
     def lock(self) -> "Iterator[None]":
-        """Held by one thread of one process at a time. Makes the folder. Where the system cannot
-        lock, this warns and goes on: a single process loses nothing by that."""
+        """Held by one thread of one process. Makes the folder; warns where locks are missing."""
         import pathlib
         with contextlib.ExitStack() as stack:
             try:
@@ -231,16 +213,14 @@ def _lock_file(file: int, wanted: bool) -> None:
 class Client:
     """Your application at one authorization server, with at most one token at a time.
 
-    `server` is a name in PROVIDERS, an issuer URL (RFC 8414), or a dict of metadata. `grant_type`
-    says how a first token is obtained. `store` is a path or an object like TokenFile. A relative
+    `server` is a name in PROVIDERS, an issuer URL (RFC 8414), or a dict of metadata; `grant_type`
+    says how a first token is obtained; `store` is a path or an object like TokenFile. A relative
     URL is appended to `base_url`, whose origin alone sees the token. `timeout`: seconds for each
-    request; `max_wait`: seconds in all that a request may wait for a rate limit. `context` is for
-    a private CA or a client certificate; `handlers` are further urllib handlers (ProxyHandler).
+    request; `max_wait`: seconds in all that one may wait for a rate limit. `context` is for a
+    private CA or a client certificate; `handlers` are further urllib handlers (ProxyHandler);
     `trace` gets every HTTP message as text, secrets masked: try `print`. Threads may share a
     client. A wrong value is a ValueError, here and not later.
     """
-    _connections: "_KeepAlive | None" = None  # for __del__, if a value is wrong
-
     def __init__(self, server: "str | Mapping[str, Any]", client_id: str,
                  client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
@@ -266,19 +246,18 @@ class Client:
                 raise ValueError(rule)
         self._server = _server(server)
         self._allow_http = bool(self._server.get("allow_http"))
-        self._client_id, self._client_secret = client_id, client_secret
-        self._grant_type, self._scope = grant_type, _scope(scope)
-        self._redirect_uri, self._headers = _redirect_uri(redirect_uri), _headers(headers)
         self._base_url = base_url or self._server.get("base_url")
         for name, url in [*self._server.items(), ("base_url", self._base_url)]:
             if url and re.fullmatch("issuer|base_url|.*_endpoint", name):
                 _origin(url, self._allow_http)
+        self._client_id, self._client_secret = client_id, client_secret
+        self._grant_type, self._scope = grant_type, _scope(scope)
+        self._redirect_uri, self._headers = _redirect_uri(redirect_uri), _headers(headers)
         self._timeout, self._max_wait, self._store = timeout, max_wait, store
         self._connections = _KeepAlive(context, self._allow_http, trace)
         self._opener = _opener(self._connections, *handlers)
-        # What a stored token is good for:
-        self._bound = {"server": self._server.get("issuer") or self._server["token_endpoint"],
-                       "client_id": client_id, "grant_type": grant_type}
+        issuer = self._server.get("issuer") or self._server["token_endpoint"]
+        self._bound = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
         self._held: _Held | None = None  # read without a lock, replaced under one
         self._seen: Token | None = None  # what the store held when we last read or wrote it
         self._lock, self._process = threading.RLock(), os.getpid()
@@ -294,13 +273,12 @@ class Client:
 
     def close(self) -> None:
         """Closes the idle connections. The client can still be used, it opens new ones."""
-        if self._connections:
+        if hasattr(self, "_connections"):  # not if a value was wrong
             self._connections.close()
 
     __del__ = close
 
     # --- using it ---
-
     def get(self, url: str, params: "Params" = None, **more: "Any") -> "Response":
         """`request` with the method GET."""
         return self.request("GET", url, params, **more)
@@ -313,16 +291,14 @@ class Client:
     def request(self, method: str, url: str, params: "Params" = None,
                 data: "Params | bytes" = None, json: object = None,
                 headers: "Headers" = None) -> "Response":
-        """Sends an authorized request and returns the answer, read to its end.
-
-        `data` is a form (a mapping or pairs) or a body as it is (str, bytes). ResponseError: the
-        answer is 400 or more (a 401 first renews the token). LoginRequired: no usable token.
-        UnsafeURL: an address that the token is not for. URLError: the network failed.
-        """
+        """Sends an authorized request and returns the answer, read to its end. `data` is a form (a
+        mapping or pairs) or a body as it is (str, bytes). ResponseError: the answer is 400 or more
+        (a 401 first renews the token). LoginRequired: no usable token. UnsafeURL: an address that
+        the token is not for. URLError: the network failed."""
         body, content_type = _body(data, json)
         sent = {"Accept-encoding": "gzip", **content_type, **_headers(headers)}
-        answer = self._send(method, _absolute(self._base_url, url, params), body, sent)
-        response = _read(answer, MAX_CONTENT)
+        url = _absolute(self._base_url, url, params)
+        response = _read(self._send(method, url, body, sent), MAX_CONTENT)
         if len(response.content) > MAX_CONTENT:
             raise URLError(f"the answer is larger than {MAX_CONTENT} bytes: use open()")
         return response
@@ -337,13 +313,11 @@ class Client:
 
     def pages(self, url: str, params: "Params" = None, next: "Next" = None) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good then.
-
-        The next page is found by `Link: rel=next`, or by a link called `next` or `@odata.nextLink`
-        on the page or one level down; `next="paging.next"` names the link; `("meta.next_token",
-        "pagination_token")` a cursor and the parameter that takes it; a function gets the page and
-        returns the link. The end is a link that is missing, empty or seen before. A link to
-        another origin raises UnsafeURL: it would get the token.
-        """
+        The next page is found by `Link: rel=next`, or a link called `next` or `@odata.nextLink` on
+        the page or one level down. `next="paging.next"` names the link; `("meta.next_token",
+        "pagination_token")` a cursor and the parameter for it; a function gets the page, returns
+        the link. It ends at a link that is missing, empty or seen before; UnsafeURL: at another
+        origin, which would get the token."""
         first = url = _absolute(self._base_url, url, params)
         seen: set[str] = set()
         while url not in seen:
@@ -359,7 +333,7 @@ class Client:
     def access_token(self) -> str:
         """A valid access token, renewed if need be, for use with any other HTTP library: ask for
         it before each request. Raises LoginRequired, or TokenError if renewing fails."""
-        return str(self._current().token.access_token)
+        return str(self._current()[0].token.access_token)
 
     @property
     def token(self) -> "Token | None":
@@ -379,24 +353,21 @@ class Client:
             self._keep(token, self._scope)
 
     # --- logging in and out ---
-
     def login(self, open_browser: "Browser" = None, timeout: "float | None" = None,
               **parameters: str) -> Token:
         """Makes sure that there is a usable token; asks the user only if there is none, or if more
-        scope is wanted now than was asked for then.
-
-        The address is always shown on stderr, and the one that a browser elsewhere ends at can be
-        pasted on the terminal. `open_browser` is True, False, a function that gets the address, or
-        None: where a browser makes sense. `parameters` are added to the authorization request.
-        AuthorizationError: the answer is no. LoginRequired: `timeout` seconds are over (300 in a
-        browser; a device code tells how long it lives).
-        """
+        scope is wanted now than was asked for then. The address is shown on stderr in any case,
+        and the one that a browser elsewhere ends at can be pasted on the terminal. `open_browser`
+        is True, False, a function that gets the address, or None: where a browser makes sense.
+        `parameters` are added to the authorization request. AuthorizationError: the answer is no.
+        LoginRequired: `timeout` seconds are over (300 in a browser, the life of a device code)."""
         with contextlib.suppress(LoginRequired):
-            held = self._current()
+            held, _ = self._current()
             if set(self._scope.split()) <= set(held.scope.split()):
                 return held.token
         if self._grant_type == DEVICE_CODE:
-            return self._device_login(open_browser, timeout)
+            self.token = token = self._device_token(open_browser, timeout)
+            return token
         with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
             _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\n"
@@ -413,23 +384,21 @@ class Client:
         form = {"response_type": "code", "client_id": self._client_id,
                 "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
                 "scope": self._scope or None}
-        endpoint, facts = self._endpoint("authorization_endpoint"), self._facts
-        parameters = {**facts.get("authorization_parameters", {}), **parameters}
-        return _begin(endpoint, form, parameters, facts.get("pkce", True))
+        endpoint, pkce = self._endpoint("authorization_endpoint"), self._facts.get("pkce", True)
+        more = {**self._facts.get("authorization_parameters", {}), **parameters}
+        return _begin(endpoint, form, more, pkce)
 
-    def exchange(self, authorization_request: "AuthorizationRequest | Iterable[str]",
-                 response: str) -> Token:
+    def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its query.
         AuthorizationError if it is no answer to this request (then nothing is sent and the code
         is not spent), or if the answer is no."""
         asked = AuthorizationRequest(*authorization_request)
-        token = self.request_token(
+        self.token = token = self.request_token(
             "authorization_code", code=_code(asked, response, self._facts),
             redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier or None)
-        self.token = token
         return token
 
-    def _device_login(self, open_browser: "Browser", timeout: "float | None") -> Token:
+    def _device_token(self, open_browser: "Browser", timeout: "float | None") -> Token:
         """RFC 8628: the user types a short code on another device, and we ask again and again."""
         fields = self._post("device_authorization_endpoint", {"scope": self._scope or None},
                             "user_code")
@@ -442,48 +411,41 @@ class Client:
         while time.monotonic() + interval < deadline:
             time.sleep(interval)
             try:
-                token = self.request_token(DEVICE_CODE, device_code=fields.get("device_code"))
-                self.token = token
-                return token
+                return self.request_token(DEVICE_CODE, device_code=fields.get("device_code"))
             except TokenError as error:
                 if error.error == "access_denied":
                     raise AuthorizationError("the user said no", error=error.error) from None
-                if error.error == "expired_token":
+                if error.error == "slow_down":
+                    interval += 5  # section 3.5
+                elif error.error == "expired_token":
                     break
-                if error.error not in ("authorization_pending", "slow_down"):
+                elif error.error != "authorization_pending":
                     raise
-                interval += 5 if error.error == "slow_down" else 0  # section 3.5
         raise LoginRequired("nobody confirmed the code in time: call login() for a new one")
 
     def logout(self) -> bool:
         """Revokes the token where the server can (RFC 7009) and forgets it in any case. Returns
         whether the server confirmed; if not, the token may live on until it expires."""
         with self._alone():
-            held, confirmed = self._newest(), False
+            held = self._newest()
             try:
-                if held and "revocation_endpoint" in self._facts:
-                    for name in ("refresh_token", "access_token"):  # what lasts comes first
-                        token = getattr(held.token, name)
-                        if token:
-                            form = {"token": token, "token_type_hint": name}
-                            self._post("revocation_endpoint", form)
-                    confirmed = True
+                if held is None or "revocation_endpoint" not in self._facts:
+                    return False
+                for name in ("refresh_token", "access_token"):  # what lasts comes first
+                    form = {"token": getattr(held.token, name), "token_type_hint": name}
+                    if form["token"]:
+                        self._post("revocation_endpoint", form)
+                return True
             except (OSError, OAuth2Error):
-                pass
+                return False
             finally:
                 self._keep(None, "")
-        return confirmed
 
     # --- the grants ---
-
     def refresh(self) -> Token:
-        """The refresh grant, now (RFC 6749 section 6). LoginRequired without a refresh token, or
-        if the server takes it no longer."""
+        """The refresh grant, now (RFC 6749 section 6). LoginRequired if it cannot work."""
         with self._alone():
-            held = self._newest()
-            if held is None or held.token.refresh_token is None:
-                raise LoginRequired("there is no refresh token: call login()")
-            return self._refresh(held).token
+            return self._refresh(self._newest()).token
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
         """Any grant, the standard's or an extension: posts to the token endpoint and returns the
@@ -492,14 +454,13 @@ class Client:
         return _token(self._post("token_endpoint", form, "access_token"))
 
     def _post(self, endpoint: str, form: "JSON", needed: "str | None" = None) -> "JSON":
-        """Sends a form with the client's credentials; returns the fields of the answer, if what is
-        `needed` is among them. As this is no _ApiRequest, no redirect is followed."""
+        """Sends a form with the client's credentials. TokenError if the answer lacks `needed`."""
         url, method = self._endpoint(endpoint), self._facts.get("token_endpoint_auth_method")
         method = method or ("client_secret_basic" if self._client_secret else "none")
         headers, form = _authenticate(method, self._client_id, self._client_secret, form)
-        body, content_type = _body({k: v for k, v in form.items() if v is not None})
+        body, content_type = _body(form)
         request = urllib.request.Request(url, body, {**headers, **content_type}, method="POST")
-        answer: Any = self._opener.open(request, timeout=self._timeout)
+        answer: Any = self._opener.open(request, timeout=self._timeout)  # follows no redirect
         secrets = [form[name] for name in form if re.fullmatch(_MASKED, name)]
         secrets = self._secrets(headers.get("Authorization", "")[6:], *secrets)
         return _fields(_read(answer, MAX_ANSWER), needed, secrets, self._client_secret or "")
@@ -525,32 +486,28 @@ class Client:
         return url
 
     # --- keeping the token good ---
-
-    def _current(self) -> "_Held":
-        """The token in memory while it is good, without any lock; else a renewed one."""
+    def _current(self, stale: "_Held | None" = None) -> "tuple[_Held, bool]":
+        """A good token other than `stale`, and whether this very call got it from the server. Many
+        threads and processes may come here at once: one of them asks the server, the others wait
+        for a lock, and then find what that one got, in memory or in the store."""
         held = self._held
-        return held if held and held.good() else self._renew(held)[0]
-
-    def _renew(self, old: "_Held | None") -> "tuple[_Held, bool]":
-        """Something better than `old`, and whether this very call got it from the server.
-
-        However many threads and processes come here at once, one of them asks the server: the
-        others wait for a lock, and then find what the first one got, in memory or in the store.
-        """
+        if held and stale is None and held.good():
+            return held, False  # without any lock
         with self._alone():
             held = self._newest()
-            if held and held is not old and held.good():
+            if held and held is not stale and held.good():
                 return held, False
-            if held and held.token.refresh_token:
-                with contextlib.suppress(LoginRequired):
-                    return self._refresh(held), True
+            with contextlib.suppress(LoginRequired):
+                return self._refresh(held), True
             if self._grant_type == "client_credentials":
                 token = self.request_token("client_credentials", scope=self._scope or None)
                 return self._keep(token, self._scope), True
             self._held = None
             raise LoginRequired("there is no good token, and none to renew it with: call login()")
 
-    def _refresh(self, held: "_Held") -> "_Held":
+    def _refresh(self, held: "_Held | None") -> "_Held":
+        if held is None or held.token.refresh_token is None:
+            raise LoginRequired("there is no refresh token: call login()")
         try:
             new = self.request_token("refresh_token", refresh_token=held.token.refresh_token)
         except TokenError as error:
@@ -564,8 +521,7 @@ class Client:
         # A server that does not rotate sends none: then the old one stays (RFC 6749 section 6).
         new = new._replace(refresh_token=new.refresh_token or held.token.refresh_token,
                            scope=new.scope or held.token.scope)
-        kept: _Held = self._keep(new, held.scope)
-        return kept
+        return self._keep(new, held.scope)  # type: ignore[no-any-return]
 
     @contextlib.contextmanager
     def _alone(self) -> "Iterator[None]":
@@ -587,8 +543,7 @@ class Client:
             raise StoreError(f"{self._store!r} holds no token: name another store") from None
         for name, mine in self._bound.items():
             if record.get(name) != mine:
-                raise StoreError(f"{self._store!r} holds a token of another "
-                                 f"{name.replace('_', ' ')}: name another store, or remove it")
+                raise StoreError(f"{self._store!r} is of another {name}: name another store")
         enough = set(self._scope.split()) <= set(held.scope.split())
         if held.token != self._seen and (enough or self._grant_type != "client_credentials"):
             self._held, self._seen = held, held.token
@@ -615,20 +570,17 @@ class Client:
         return held
 
     # --- sending ---
-
     def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
         home = _origin(self._base_url or url, self._allow_http)  # nobody else sees the token
         if _origin(url, True) != home:
-            raise UnsafeURL("{} is not at {}://{}:{}, where the token is for: make another Client"
-                            .format(_place(url), *home))
+            raise UnsafeURL(f"the token is not for {_place(url)}: use another Client")
         headers = {**self._headers, **headers}
-        hops, renewals, waited, held, at_home = 0, 0, 0.0, self._current(), True
+        (held, asked), at_home, hops, renewals, waited = self._current(), True, 0, 0, 0.0
         while True:
-            request = urllib.request.Request(url, body, headers, method=method)
-            if at_home:
-                # RFC 6750 section 2.1. Other headers urllib may redirect (CPython issue 77842).
-                token = held.token.access_token
-                request.add_unredirected_header("Authorization", "Bearer " + token)
+            request = urllib.request.Request(url, body, headers, home[1], method=method)
+            if at_home:  # RFC 6750 section 2.1; urllib may redirect other headers (issue 77842)
+                bearer = "Bearer " + held.token.access_token
+                request.add_unredirected_header("Authorization", bearer)
             answer: Any = self._opener.open(request, timeout=self._timeout)
             if answer.status < 400 and answer.status not in _REDIRECTS:
                 return answer  # type: ignore[no-any-return]
@@ -640,20 +592,17 @@ class Client:
             error: Any = _response_error(method, answer, self._secrets())
             again = isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
             if again and at_home and answer.status == 401 and renewals < 2:
-                # A token that another process had stored is half a renewal: it may be as stale.
-                held, asked = self._renew(held)
-                renewals += 2 if asked else 1
+                held, asked = self._current(stale=held)
+                renewals += 2 if asked else 1  # what another process had stored may be as stale
             elif again and waited + getattr(error, "retry_after", 1e9) <= self._max_wait:
                 time.sleep(error.retry_after)
                 waited += error.retry_after
-                held = self._current()
+                held, _ = self._current()
             else:
                 raise error
 
 class _Held:
-    """The token in use; from when on (clock time, None for never) it counts as expired; the scope
-    that was asked for, which need not be the one granted."""
-
+    """The token in use; the clock time it counts as expired from; the scope that was asked for."""
     def __init__(self, token: Token, renew_at: "float | None", scope: str) -> None:
         self.token, self.renew_at, self.scope = token, renew_at, scope
 
@@ -740,8 +689,7 @@ class _Callback(contextlib.ExitStack):
         super().__init__()
         self.redirect_uri, self.state, self.query, self.page = redirect_uri, "", "", b""
         self.ended, self.told = threading.Event(), threading.Event()
-        self.listeners: list[socket.socket] = []
-        self.connections: deque[socket.socket] = deque()
+        self.listeners, self.connections = [], deque()  # type: list[Any], deque[Any]
         parts = urllib.parse.urlsplit(redirect_uri)
         host, port = parts.hostname or "", parts.port or 0
         if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
@@ -763,16 +711,16 @@ class _Callback(contextlib.ExitStack):
                               "the program that does, or choose another redirect_uri") from None
             self.listeners.append(listener)
             port = listener.getsockname()[1]
-        self.host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.redirect_uri = parts._replace(netloc=self.host).geturl()
-        self.handler = _handler(self, parts.path or "/")
+        host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.redirect_uri = parts._replace(netloc=host).geturl()
 
-    def __exit__(self, failure: object, *more: "Any") -> "bool | None":
+    def __exit__(self, failure: "Any", *more: "Any") -> "bool | None":
         self.page = (_page("The login failed", "The program that you came from says why.")
                      if failure else _page("You are logged in", "You can close this page now."))
         self.ended.set()
-        if self.query:
-            self.told.wait(2)
+        deadline = time.monotonic() + 2
+        while self.query and not self.told.is_set() and time.monotonic() < deadline:
+            self.accept()  # a page that was reloaded during the exchange asks anew
         return super().__exit__(failure, *more)
 
     def wait(self, asked: AuthorizationRequest, seconds: float, issuer: str) -> str:
@@ -781,12 +729,7 @@ class _Callback(contextlib.ExitStack):
         while not self.query:
             if time.monotonic() > deadline:
                 raise LoginRequired(f"nobody logged in within {seconds:g} seconds: try again")
-            if not self.listeners:
-                time.sleep(0.05)
-            for listener in self.listeners and select.select(self.listeners, [], [], 0.05)[0]:
-                with contextlib.suppress(OSError):  # it hung up before we came
-                    args = listener.accept()[:1]
-                    threading.Thread(target=self.serve, args=args, daemon=True).start()
+            self.accept()
             more = _typed()
             typed += more
             if more or not typed.endswith(("\n", "\r")):
@@ -799,29 +742,38 @@ class _Callback(contextlib.ExitStack):
             _say(f"Please paste the whole of the address, which begins with {asked.redirect_uri}")
         return self.query
 
+    def accept(self) -> None:
+        if not self.listeners:
+            time.sleep(0.05)
+        for listener in self.listeners and select.select(self.listeners, [], [], 0.05)[0]:
+            with contextlib.suppress(OSError):  # it hung up before we came
+                args = listener.accept()[:1]
+                threading.Thread(target=self.serve, args=args, daemon=True).start()
+
     def serve(self, connection: socket.socket) -> None:
         self.connections.append(connection)
-        if len(self.connections) > 32:
-            with contextlib.suppress(OSError):
-                self.connections.popleft().shutdown(socket.SHUT_RDWR)  # it has had its time
         with connection, contextlib.suppress(Exception):  # a stranger may send anything
-            self.handler(connection, ("", 0), None)
+            if len(self.connections) > 32:
+                with contextlib.suppress(OSError):
+                    self.connections.popleft().shutdown(socket.SHUT_RDWR)  # it has had its time
+            _handler(self)(connection, ("", 0), None)
 
-def _handler(callback: _Callback, path: str) -> "Any":
+def _handler(callback: _Callback) -> "Any":
     """Speaks HTTP with one connection and knows one thing: the way back into `callback`."""
     import http.server
+    ours = urllib.parse.urlsplit(callback.redirect_uri)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         timeout = 5  # seconds: browsers open connections ahead and then send nothing
 
         def do_GET(self) -> None:
-            sent_to, _, query = self.path.partition("?")
+            path, _, query = self.path.partition("?")
             if self.command == "POST":  # OAuth 2.0 Form Post Response Mode
                 size = self.headers.get("Content-Length", "0")
                 query = self.rfile.read(min(int(size), 1 << 16)).decode("ascii", "replace")
-            if sent_to != path:
+            if path != (ours.path or "/"):
                 self.send_error(404)
-            elif self.headers["Host"] != callback.host or not _answer_to(callback.state, query):
+            elif self.headers["Host"] != ours.netloc or not _answer_to(callback.state, query):
                 self.send_error(400)  # another login, or a foreign name that leads to us
             else:
                 callback.query = callback.query or query
@@ -837,12 +789,12 @@ def _handler(callback: _Callback, path: str) -> "Any":
 
         def show(self, code: int, page: bytes) -> None:
             policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-            headers = {"Content-Type": "text/html; charset=utf-8", "Content-Length": len(page),
-                       "Connection": "close", "Cache-Control": "no-store",
-                       "Referrer-Policy": "no-referrer", "Content-Security-Policy": policy}
             self.send_response_only(code)
-            for name, value in headers.items():
-                self.send_header(name, str(value))
+            for name, value in (
+                    ("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"),
+                    ("Content-Length", str(len(page))), ("Connection", "close"),
+                    ("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer")):
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(b"" if self.command == "HEAD" else page)
 
@@ -853,11 +805,11 @@ def _handler(callback: _Callback, path: str) -> "Any":
 
 def _page(title: str, text: str) -> bytes:
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width"><style>
-:root{{color-scheme:light dark;font:1.1rem/1.5 system-ui,sans-serif}}
-body{{min-height:90vh;display:grid;place-content:center;text-align:center;margin:0 1.5rem}}
-</style></head><body><main><h1>{title}</h1><p>{text}</p></main></body></html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>:root{{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}}
+body{{min-height:90vh;display:grid;place-content:center;margin:0}}h1{{margin:0;font-size:1.4rem}}
+main{{box-sizing:border-box;width:min(22rem,90vw);padding:1.5rem 2rem .5rem;background:#8881;
+border:1px solid #8885;border-radius:.75rem}}</style><main><h1>{title}</h1><p>{text}</p></main>
 """.encode()
 
 def _say(text: str) -> None:
@@ -872,7 +824,8 @@ def _browse(url: str, open_browser: "Browser") -> None:
         with contextlib.suppress(webbrowser.Error):
             name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
             here = "SSH_CONNECTION" not in os.environ or {"DISPLAY", "BROWSER"} & set(os.environ)
-            open_browser = bool(here) and name not in ("www-browser", "lynx", "links", "elinks", "w3m")
+            text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
+            open_browser = bool(here) and not text
     if open_browser:  # in a thread: some come back only when the page is there, or closed
         threading.Thread(target=run, args=(url,), daemon=True).start()
 
@@ -895,27 +848,23 @@ def _typed() -> str:
 
 # --- Token endpoint --------------------------------------------------------------------------
 
-def _authenticate(method: str, client_id: str, secret: "str | None", form: "JSON"
-                  ) -> "tuple[dict[str, str], JSON]":
+def _authenticate(method: str, client_id: str, secret: "str | None", form: "JSON") -> "Any":
     """Headers and form with the client's credentials (RFC 6749 section 2.3.1)."""
-    headers = {"Accept": "application/json"}
     if method == "client_secret_basic":
-        # Each is form-encoded before base64, else a colon or an umlaut breaks it; a space as %20,
-        # which those servers get right too that forget to decode a plus sign.
+        # Form-encoded, else a colon breaks it; a space as %20, since some do not decode a plus.
         pair = ":".join(urllib.parse.quote(text, safe="~") for text in (client_id, secret or ""))
-        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        return headers, form
+        basic = "Basic " + base64.b64encode(pair.encode()).decode()
+        return {"Accept": "application/json", "Authorization": basic}, form
     proof = {"client_secret": secret} if method == "client_secret_post" else {}
-    return headers, {**form, "client_id": client_id, **proof}
+    return {"Accept": "application/json"}, {**form, "client_id": client_id, **proof}
 
-def _fields(answer: "Response", needed: "str | None", secrets: "list[str]",
-            client_secret: str) -> "JSON":
-    """The fields of an answer (RFC 6749 section 5), out of whatever a server makes of it; a
-    TokenError if they say no, or nothing."""
-    fields: Any = _json(answer.content)
+def _fields(answer: "Any", needed: "str | None", secrets: "Any", client_secret: str) -> "JSON":
+    """The fields of an answer (RFC 6749 section 5); a TokenError if they say no, or nothing."""
+    fields = _json(answer.content)
     if not isinstance(fields, dict):  # a form, from GitHub
         fields = dict(urllib.parse.parse_qsl(answer.text))
-    error, text = fields.get("error"), fields.get("error_description", fields.get("message"))
+    error: Any = fields.get("error")
+    text = fields.get("error_description", fields.get("message"))
     if isinstance(error, dict):  # Facebook
         error, text = error.get("type"), error.get("message")
     there = needed is None or isinstance(fields.get(needed), str) and fields[needed]
@@ -923,43 +872,38 @@ def _fields(answer: "Response", needed: "str | None", secrets: "list[str]",
         return dict(fields)
     error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
                         for value in (error, text, fields.get("error_uri")))
+    what = f"{len(answer.content)} bytes of {answer.headers.get_content_type()}"
+    advice = {None: f"no {needed} in {what}: is this the right address?", "invalid_grant":
+              "the code or refresh token is used up, expired or another client's: log in again",
+              }.get(error, "check the grant type and the scope against what is registered there")
     if error == "invalid_client" or answer.status_code in (401, 403):
         advice = "check client_id, client_secret and token_endpoint_auth_method"
         if not re.fullmatch(r"[\w.~-]*", client_secret, re.ASCII):
             advice += ": some servers misread such a secret, try client_secret_post"
-    elif error == "invalid_grant":
-        advice = "the code or refresh token is used up, expired or another client's: log in again"
-    elif error:
-        advice = "check the grant type and the scope against what is registered there"
-    else:
-        what = f"{len(answer.content)} bytes of {answer.headers.get_content_type()}"
-        advice = f"no {needed} in {what}: is this the right address?"
     where = f"{_place(answer.url)} answered {answer.status_code}"
     raise TokenError(": ".join(filter(None, (where, error, text, advice))), error=error,
                      error_description=text, error_uri=uri, status=answer.status_code)
 
 def _token(fields: "JSON") -> Token:
     """RFC 6749 section 5.1, with the liberties that servers take."""
-    life = _seconds(fields.get("expires_in", fields.get("expires")))
+    life, scope = _seconds(fields.get("expires_in", fields.get("expires"))), fields.get("scope")
     expires_at = time.time() + life if life else None
-    kind, refresh = (value if isinstance(value, str) and value else None
-                     for value in (fields.get("token_type"), fields.get("refresh_token")))
-    scope = fields.get("scope")
+    texts = {name: value for name, value in fields.items() if isinstance(value, str) and value}
     if isinstance(scope, str):
         scope = scope.replace(",", " ").split()  # GitHub's has commas
     scope = " ".join(map(str, scope)) if isinstance(scope, list) else None
     try:
-        return Token(fields["access_token"], kind or "Bearer", expires_at, refresh, scope, fields)
+        return Token(fields["access_token"], texts.get("token_type", "Bearer"), expires_at,
+                     texts.get("refresh_token"), scope, fields)
     except ValueError:
-        raise TokenError("the server gave an access token that no header can hold: report that",
-                         status=200) from None
+        text = "the server gave an access token that no header can hold: report that to its owner"
+        raise TokenError(text, status=200) from None
 
-def _seconds(value: "Any") -> "float | None":
+def _seconds(value: "Any") -> "Any":
     """A number that may have come as a string; None for nonsense, and for what is no time."""
     with contextlib.suppress(ValueError, OverflowError):
         number = float(value) if type(value) in (str, int, float) else 0.0
         return number if 0 < number < 1e10 else None
-    return None
 
 
 # --- HTTP ------------------------------------------------------------------------------------
@@ -972,8 +916,8 @@ _MASKED = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|code
            "client_secret|password|(?:client_)?assertion")
 
 class Response(namedtuple("_", "status_code headers url content")):
-    """The answer of an API, read to its end. In `headers` case does not matter, and what is not
-    there is None; `url` is the last one, after redirects; the body is `content`, bytes."""
+    """The answer of an API, read to its end. In `headers` case does not matter; `url` is the last
+    one, after redirects; `content` is the body, bytes."""
     __slots__ = ()
 
     def __repr__(self) -> str:
@@ -991,8 +935,7 @@ class Response(namedtuple("_", "status_code headers url content")):
         return json.loads(self.text)
 
 def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
-    """urllib's own machine, without its handlers for file: and ftp:, and without those that open a
-    connection for every request and send the token wherever a redirect leads."""
+    """urllib's own, without its handlers for file: and ftp:, for connections and for redirects."""
     opener = urllib.request.OpenerDirector()
     opener.addheaders = [("User-Agent", "oauth2min/" + __version__)]
     if not any(isinstance(handler, urllib.request.ProxyHandler) for handler in handlers):
@@ -1003,7 +946,6 @@ def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
 
 class _Answer(http.client.HTTPResponse):
     """An answer that gives its connection back when it is closed."""
-
     give_back = trace = None  # type: Any
 
     def close(self) -> None:
@@ -1013,9 +955,7 @@ class _Answer(http.client.HTTPResponse):
             give_back(whole and not self.length)
 
 class _KeepAlive(urllib.request.AbstractHTTPHandler):
-    """Keeps connections open. urllib opens one for each request, with a TLS handshake each time,
-    and for that `urlopen` reads all CA certificates anew."""
-
+    """Keeps connections open, where urllib makes a TLS handshake for every request."""
     http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
 
     def __init__(self, context: "Any", allow_http: bool, trace: "Any") -> None:
@@ -1031,21 +971,21 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
         if self.trace:
             self.trace(_traced(f"{method} {url}", headers, data))
         proxy = headers.pop("Proxy-Authorization", None) if request._tunnel_host else None
-        # With the process: two of them, after a fork, would talk at once over one connection.
+        # With the process: after a fork, two of them would talk over one connection.
+        chunked = request.has_header("Transfer-encoding")
         key = os.getpid(), request.type, request.host, request._tunnel_host, proxy
         connection = self.take(key, request.timeout)
-        again = method in _IDEMPOTENT and isinstance(data, (bytes, type(None)))
         while True:
             used = connection.sock  # the server may give up an idle one just as we take it
             try:
-                connection.request(method, request.selector, data, headers,
-                                   encode_chunked=request.has_header("Transfer-encoding"))
+                connection.request(method, request.selector, data, headers, encode_chunked=chunked)
                 answer: _Answer = connection.getresponse()
                 break
             except (OSError, http.client.HTTPException, ValueError) as error:
                 connection.close()  # request() opens it again
                 lost = isinstance(error, OSError) and not isinstance(error, socket.timeout)
-                if not (used and again and lost):
+                again = method in _IDEMPOTENT and isinstance(data, (bytes, type(None)))
+                if not (used and lost and again):
                     raise _network_error(error, url) from None
 
         def give_back(whole: bool) -> None:
@@ -1055,7 +995,6 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
                 stack.append(connection)
             else:
                 connection.close()
-
         answer.url, answer.msg = url, answer.reason  # type: ignore[assignment] # as urlopen does
         answer.give_back, answer.trace = give_back, self.trace
         return answer
@@ -1077,9 +1016,8 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
             connection.timeout = timeout
             return connection
         _, scheme, host, tunnel, proxy = key
-        if scheme == "http":
-            connection = http.client.HTTPConnection(host, timeout=timeout)
-        else:
+        connection = http.client.HTTPConnection(host, timeout=timeout)
+        if scheme == "https":
             self.context = self.context or _tls_context()
             connection = http.client.HTTPSConnection(host, timeout=timeout, context=self.context)
         if tunnel:
@@ -1101,7 +1039,6 @@ def _readable(file: "Any") -> bool:
     return bool(poll.poll(0))
 
 def _tls_context() -> "Any":
-    """What the system trusts, and TLS 1.2 at least."""
     import ssl
     context = ssl.create_default_context()
     if hasattr(ssl, "TLSVersion"):
@@ -1111,13 +1048,12 @@ def _tls_context() -> "Any":
     return context
 
 def _network_error(error: Exception, url: str) -> Exception:
-    """What happened and what to do, as the OSError that it was within an URLError, as in urllib.
-    http.client quotes headers and addresses in its messages, so these are not repeated."""
+    """What happened and what to do; http.client's own messages quote headers and addresses."""
     said = _printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
     text = f"{said}: check the address, the network and the proxy settings"
     if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
-        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if the "
-                "network has a CA of its own, name its file in SSL_CERT_FILE, or pass context=")
+        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if "
+                "the network has its own CA, name its file in SSL_CERT_FILE, or pass context=")
     elif isinstance(error, socket.timeout):
         text = "nothing came in time: try again, or raise timeout="
     elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
@@ -1129,8 +1065,7 @@ def _network_error(error: Exception, url: str) -> Exception:
     return URLError(kind(*number, f"no answer from {_place(url)}: {text}"))
 
 def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_Answer") -> "Any":
-    """What a redirect asks for (RFC 9110 section 15.4): method, URL, body and headers, of which
-    another origin gets neither. None if it cannot be followed."""
+    """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""
     target = answer.getheader("Location") if answer.status in _REDIRECTS else None
     if answer.status == 303 and method != "HEAD" or answer.status < 303 and method == "POST":
         method, body = "GET", None
@@ -1139,11 +1074,10 @@ def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_A
         return None
     _read(answer, MAX_ANSWER)
     old, url = url, _absolute(None, urllib.parse.urljoin(url, target))
-    kept = _origin(url, True) == _origin(old, True)
-    if body is not None and not kept or _origin(old, True)[0] > _origin(url, True)[0]:
-        raise UnsafeURL(f"{_place(old)} redirects to {_place(url)}: that is no https, or what we "
-                        "sent is not for there")
-    return method, url, body, headers if kept else {}
+    here, there = _origin(old, True), _origin(url, True)
+    if body is not None and here != there or here[0] > there[0]:  # "https" > "http"
+        raise UnsafeURL(f"{_place(old)} redirects to {_place(url)}: no https, or not for our data")
+    return method, url, body, headers if here == there else {}
 
 def _read(answer: "_Answer", limit: int) -> Response:
     """Reads to the end, or a little more than `limit` bytes; gives the connection back."""
@@ -1153,6 +1087,8 @@ def _read(answer: "_Answer", limit: int) -> Response:
             if answer.getheader("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
                 import gzip
                 source = gzip.GzipFile(fileobj=answer)
+            elif answer.length is not None and answer.length <= limit:
+                content, part = answer.read(), b""  # in one go, without a copy
             while part and len(content) <= limit:
                 part = source.read(1 << 16)
                 content += part
@@ -1167,25 +1103,25 @@ def _read(answer: "_Answer", limit: int) -> Response:
 def _response_error(method: str, answer: "_Answer", secrets: "list[str]") -> ResponseError:
     """With the server's own words, from its header (RFC 6750 section 3) or its JSON."""
     response = _read(answer, MAX_ANSWER)
-    said = response.headers.get("WWW-Authenticate") or ""
+    said = response.headers.get("WWW-Authenticate", "")
     said += response.text if _json(response.content) else ""
     names = "error_description", "message", "detail", "title", "error", "scope"
     words = rf'\b({"|".join(names)})"?\s*[=:]\s*("(?:[^"\\]|\\.)*")'
     found = {name: _printable(str(_json(word.encode())), secrets)
              for name, word in reversed(re.findall(words, said))}  # so that the first one counts
-    text = next((found[name] for name in names[:-1] if name in found), "")
+    text = next((": " + found[name] for name in names[:-1] if name in found), "")
     if response.status_code < 400:
-        text = "a redirect that cannot be followed"
+        text = ": a redirect that cannot be followed"
     if found.get("error") == "insufficient_scope":
         text += f"; add the scope {found.get('scope', '')} and login() again"
-    wait, where = _retry_after(response), f"{method} {_place(response.url)}"
-    text = f"{where} answered {response.status_code}" + (": " + text if text else "")
+    text = f"{method} {_place(response.url)} answered {response.status_code}{text}"
+    wait = _retry_after(response)
     if wait is None:
         return ResponseError(text, response=response)
     text += f": try again in {wait:.0f} seconds"
     return RateLimited(text, response=response, retry_after=wait)
 
-def _retry_after(response: Response) -> "float | None":
+def _retry_after(response: Response) -> "Any":
     """Seconds to wait, at least one; None if this is no matter of waiting."""
     headers, status = response.headers, response.status_code
     if status != 429 and not (status == 503 and "Retry-After" in headers):
@@ -1197,41 +1133,40 @@ def _retry_after(response: Response) -> "float | None":
             return max(1.0, number - now if number > 1e9 else number)
     return 1.0
 
-def _date(text: "Any") -> "float | None":
+def _date(text: "Any") -> "Any":
     with contextlib.suppress(TypeError, ValueError, OverflowError):
-        return email.utils.mktime_tz(email.utils.parsedate_tz(text))  # type: ignore[arg-type]
-    return None
+        return email.utils.mktime_tz(email.utils.parsedate_tz(text))
 
 def _next_link(answer: Response, page: "Any", first: str, next: "Next") -> "str | None":
     """As `pages` was told; else RFC 8288, or what APIs use in its stead."""
     if isinstance(next, tuple):
         cursor, parts = _at(page, next[0]), urllib.parse.urlsplit(first)
         pairs = [pair for pair in urllib.parse.parse_qsl(parts.query, True) if pair[0] != next[1]]
-        query = urllib.parse.urlencode([*pairs, (next[1], cursor)])
+        query = _form([*pairs, (next[1], cursor)])
         return parts._replace(query=query).geturl() if cursor else None
     if next:
         return next(page) if callable(next) else _at(page, next)
     for link in answer.headers.get_all("Link") or []:
-        for url, rest in re.findall(r"<([^>]*)>((?:[^,\"]|\"[^\"]*\")*)", link):
-            for name, value in re.findall(r";\s*([\w*-]+)\s*=\s*(\"[^\"]*\"|[^\s;]*)", rest):
+        for url, rest in re.findall(r'<([^>]*)>((?:[^,"]|"[^"]*")*)', link):
+            for name, value in re.findall(r';\s*([\w*-]+)\s*=\s*("[^"]*"|[^\s;]*)', rest):
                 if name.lower() == "rel" and "next" in value.strip('"').lower().split():
                     return str(url)
-    places = [page, *page.values()] if isinstance(page, dict) else []
-    found = [place[name] for place in places if isinstance(place, dict)
+    top = page if isinstance(page, dict) else {}
+    found = [place[name] for place in (top, *top.values()) if isinstance(place, dict)
              for name in ("next", "@odata.nextLink") if isinstance(place.get(name), str)]
-    if len(found) > 1 and found[0] not in (page.get("next"), page.get("@odata.nextLink")):
+    if len(found) > 1 and found[0] not in (top.get("next"), top.get("@odata.nextLink")):
         raise ValueError("this page has several next links: choose one with next='name.next'")
     return found[0] if found else None
 
 def _at(page: "Any", path: str) -> "Any":
-    """The value at a dotted path, None if it is not there."""
     for name in [path] if isinstance(page, dict) and path in page else path.split("."):
         page = page.get(name) if isinstance(page, dict) else None
     return page
 
 def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
     """The whole address, in the characters that HTTP allows."""
-    url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
+    if not re.fullmatch(r"[\w%/:=&?~+!$,;'@()*\[\].-]+", url, re.ASCII):
+        url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
         if base_url is None:
             raise ValueError(f"{_place(url)} is a relative URL, and the client has no base_url")
@@ -1246,16 +1181,15 @@ def _form(fields: "Any") -> str:
     return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
 
 def _body(data: "Any", value: object = None) -> "tuple[bytes | None, dict[str, str]]":
-    """The body, and the header that names its kind."""
     if data is not None and value is not None:
         raise ValueError("give data or json, not both")
     if value is not None:
         return json.dumps(value).encode(), {"Content-type": "application/json"}
-    if isinstance(data, (str, bytes)):
-        kind = "application/octet-stream"
-        return data if isinstance(data, bytes) else data.encode(), {"Content-type": kind}
-    kind = "application/x-www-form-urlencoded"
-    return (None, {}) if data is None else (_form(data).encode(), {"Content-type": kind})
+    if data is None:
+        return None, {}
+    raw, form = isinstance(data, (str, bytes)), "application/x-www-form-urlencoded"
+    body = data if isinstance(data, bytes) else _form(data).encode()
+    return body, {"Content-type": "application/octet-stream" if raw else form}
 
 def _headers(headers: "Headers") -> "dict[str, str]":
     """Checked here, since http.client would quote a bad one in its error."""
@@ -1315,7 +1249,7 @@ def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: floa
 
 def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float) -> "JSON":
     _origin(issuer, True)
-    scheme, _, host, path = re.split("(/+)([^/]*)", issuer.rstrip("/"), 1)
+    scheme, _, host, path = re.split("(/+)([^/]*)", issuer.rstrip("/"), maxsplit=1)
     others, tried = "", [f"{scheme}//{host}/.well-known/oauth-authorization-server{path}",
                          f"{scheme}//{host}{path}/.well-known/openid-configuration"]
     for url in tried:
@@ -1325,8 +1259,8 @@ def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float
             if found.get("issuer") == issuer and answer.status == 200:  # RFC 8414 section 3.3
                 return found
             others = f"; one is of the issuer {_printable(str(found.get('issuer')))}"
-    raise OAuth2Error(f"no metadata of {_place(issuer)} at {' or '.join(tried)}{others}: check it, "
-                      "or give the endpoints in a dict")
+    raise OAuth2Error(f"no metadata of {_place(issuer)} at {' or '.join(tried)}{others}: "
+                      "check it, or give the endpoints in a dict")
 
 def _server(server: "str | Mapping[str, Any]") -> "JSON":
     if isinstance(server, str):
@@ -1340,39 +1274,39 @@ def _server(server: "str | Mapping[str, Any]") -> "JSON":
         raise ValueError("token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
     return dict(server)
 
-def _provider(host: str, *paths: str, **facts: str) -> "JSON":
+def _row(base_url: str, host: str, *paths: str, **facts: str) -> "JSON":
     names = "authorization", "token", "device_authorization", "revocation"
     urls = {f"{name}_endpoint": host + path for name, path in zip(names, paths) if path}
-    return {**urls, **facts}
+    return dict(urls, base_url=base_url, **facts)
 
 PROVIDERS: "dict[str, JSON]" = {
-    "spotify": _provider("https://accounts.spotify.com", "/authorize", "/api/token",
-                         base_url="https://api.spotify.com/v1"),
-    "x": _provider("https://", "x.com/i/oauth2/authorize", "api.x.com/2/oauth2/token", "",
-                   "api.x.com/2/oauth2/revoke", base_url="https://api.x.com/2"),
+    "spotify": _row("https://api.spotify.com/v1", "https://accounts.spotify.com",
+                    "/authorize", "/api/token"),
+    "x": _row("https://api.x.com/2", "https://", "x.com/i/oauth2/authorize",
+              "api.x.com/2/oauth2/token", "", "api.x.com/2/oauth2/revoke"),
     # X for the application itself: with its API key and secret, by client credentials.
-    "x-app": _provider("https://api.x.com", "", "/oauth2/token", base_url="https://api.x.com/2"),
-    "github": _provider("https://github.com/login", "/oauth/authorize", "/oauth/access_token",
-                        "/device/code", issuer="https://github.com/login/oauth",
-                        token_endpoint_auth_method="client_secret_post",
-                        base_url="https://api.github.com"),
-    "gitlab": _provider("https://gitlab.com", "/oauth/authorize", "/oauth/token",
-                        "/oauth/authorize_device", "/oauth/revoke", issuer="https://gitlab.com",
-                        base_url="https://gitlab.com/api/v4"),
-    "google": _provider("https://", "accounts.google.com/o/oauth2/v2/auth",
-                        "oauth2.googleapis.com/token", "oauth2.googleapis.com/device/code",
-                        "oauth2.googleapis.com/revoke", issuer="https://accounts.google.com",
-                        base_url="https://www.googleapis.com"),
-    "microsoft": _provider("https://login.microsoftonline.com/common/oauth2/v2.0", "/authorize",
-                           "/token", "/devicecode", base_url="https://graph.microsoft.com/v1.0"),
-    "discord": _provider("https://discord.com", "/oauth2/authorize", "/api/oauth2/token", "",
-                         "/api/oauth2/token/revoke", issuer="https://discord.com",
-                         base_url="https://discord.com/api/v10"),
+    "x-app": _row("https://api.x.com/2", "https://api.x.com", "", "/oauth2/token"),
+    "github": _row("https://api.github.com", "https://github.com/login", "/oauth/authorize",
+                   "/oauth/access_token", "/device/code", issuer="https://github.com/login/oauth",
+                   token_endpoint_auth_method="client_secret_post"),
+    "gitlab": _row("https://gitlab.com/api/v4", "https://gitlab.com", "/oauth/authorize",
+                   "/oauth/token", "/oauth/authorize_device", "/oauth/revoke",
+                   issuer="https://gitlab.com"),
+    "google": _row("https://www.googleapis.com", "https://",
+                   "accounts.google.com/o/oauth2/v2/auth", "oauth2.googleapis.com/token",
+                   "oauth2.googleapis.com/device/code", "oauth2.googleapis.com/revoke",
+                   issuer="https://accounts.google.com"),
+    "microsoft": _row("https://graph.microsoft.com/v1.0",
+                      "https://login.microsoftonline.com/common/oauth2/v2.0",
+                      "/authorize", "/token", "/devicecode"),
+    "discord": _row("https://discord.com/api/v10", "https://discord.com", "/oauth2/authorize",
+                    "/api/oauth2/token", "", "/api/oauth2/token/revoke",
+                    issuer="https://discord.com"),
     # Reddit wants Basic even of a client without a secret.
-    "reddit": _provider("https://www.reddit.com/api/v1", "/authorize", "/access_token", "",
-                        "/revoke_token", token_endpoint_auth_method="client_secret_basic",
-                        base_url="https://oauth.reddit.com"),
-    "twitch": _provider("https://id.twitch.tv/oauth2", "/authorize", "/token", "", "/revoke",
-                        issuer="https://id.twitch.tv/oauth2", base_url="https://api.twitch.tv/helix",
-                        token_endpoint_auth_method="client_secret_post"),
+    "reddit": _row("https://oauth.reddit.com", "https://www.reddit.com/api/v1", "/authorize",
+                   "/access_token", "", "/revoke_token",
+                   token_endpoint_auth_method="client_secret_basic"),
+    "twitch": _row("https://api.twitch.tv/helix", "https://id.twitch.tv/oauth2", "/authorize",
+                   "/token", "", "/revoke", issuer="https://id.twitch.tv/oauth2",
+                   token_endpoint_auth_method="client_secret_post"),
 }

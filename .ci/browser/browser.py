@@ -50,7 +50,7 @@ threading.excepthook = crashes.append
 
 def setUpModule():
     global driver, profile
-    profile = tempfile.TemporaryDirectory()
+    profile = tempfile.TemporaryDirectory(dir=os.environ["BROWSER_DIR"])
     options = webdriver.ChromeOptions()
     for flag in FLAGS.split() + ["--user-data-dir=" + profile.name]:
         options.add_argument(flag)
@@ -458,7 +458,8 @@ class Fake(Browser, unittest.TestCase):
         headers = self.headers(login.redirect_uri)
         self.assertEqual(headers["cache-control"], "no-store")
         self.assertEqual(headers["referrer-policy"], "no-referrer")
-        policy = dict(part.split(None, 1) for part in headers["content-security-policy"].split(";"))
+        policy = dict(part.split(None, 1)
+                      for part in headers["content-security-policy"].split(";"))
         self.assertEqual(policy["default-src"], "'none'")
         self.assertNotIn("script-src", policy)
         self.assertEqual(driver.execute_script("return getComputedStyle(document.body).display"),
@@ -599,6 +600,14 @@ class OidcHttps(Oidc, unittest.TestCase):
     tls = True
 
 
+def give_up():
+    faulthandler.dump_traceback(sys.__stderr__)
+    driver.service.stop()                       # and with it the browser
+    os._exit(1)
+
+
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(120, exit=True)  # a deadlock must not last for ever
+    watch = threading.Timer(110, give_up)       # a deadlock must not last for ever
+    watch.daemon = True
+    watch.start()
     unittest.main(buffer=True)  # what login() tells the user stays out of the report

@@ -2,12 +2,13 @@
 # Drives a real, headless Chromium through logins with oauth2min.py: against the fake server and
 # against oidc-provider.
 #
-#     [PYTHON=python3] [SCREENSHOTS=FOLDER] .ci/browser/run.sh [FOLDER] [INTEROP] [arguments for unittest]
+#     [PYTHON=python3] [SCREENSHOTS=FOLDER] .ci/browser/run.sh [FOLDER [INTEROP [ARGUMENTS...]]]
 #
 # FOLDER keeps the virtual environment with selenium and gets the screenshots; without one a
 # temporary folder is used and removed. INTEROP is a folder that .ci/interop/run.sh has filled;
-# without one npm installs oidc-provider into FOLDER. Needs Python 3.10, node, npm and openssl;
-# Chromium comes from Debian (apt-get) where it is missing. Nothing listens but on the loopback.
+# without one npm installs oidc-provider into FOLDER. The ARGUMENTS are for unittest. Needs
+# Python 3.10, node, npm and openssl; Chromium comes from Debian (apt-get) where it is missing.
+# Nothing listens but on the loopback.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -n "${1:-}" ]; then
@@ -49,7 +50,8 @@ fi
 
 # What a user sees most often: an https server that sends the browser to http on the loopback.
 quietly openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=browser test" \
-    -addext "subjectAltName=DNS:localhost" -addext "keyUsage=critical,digitalSignature,keyCertSign" \
+    -addext "subjectAltName=DNS:localhost" \
+    -addext "keyUsage=critical,digitalSignature,keyCertSign" \
     -keyout "$folder/browser.key" -out "$folder/browser.pem"
 
 export INTEROP_DIR BROWSER_DIR="$folder" SCREENSHOTS="${SCREENSHOTS:-$folder}"
