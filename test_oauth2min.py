@@ -2984,6 +2984,8 @@ class ReadmeTest(ServerCase):
             with mock.patch.dict(os.environ, environment), self.quiet(), \
                     mock.patch.dict(oauth2min.PROVIDERS, providers), \
                     mock.patch("webbrowser.open", self.server.browser), \
+                    mock.patch("webbrowser.get", lambda: webbrowser.GenericBrowser("true")), \
+                    mock.patch("oauth2min.LOGIN_TIME", 10), \
                     contextlib.redirect_stdout(output):
                 scope = {}
                 exec(compile(block, "README.md", "exec"), scope)
