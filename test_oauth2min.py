@@ -2921,7 +2921,7 @@ class ExamplesTest(Case):
                 ("spotify_track.py", "(?s)27 albums by .*took: 2; the first one expired"),
                 ("spotify_library.py", "(?s)follow 45 .*saved 120 .*again.*saved 120 .*"
                                        "authorization_code, refresh_token[.]"),
-                ("x_timeline.py", r"(?s)^(XDevelopers: .*\n){12}That is all .*Runs: 2, tokens: 1[.]"),
+                ("x_timeline.py", r"(?s)^(XDevelopers: .*\n){12}That is all .*2, tokens: 1[.]"),
                 ("paste_login.py", "Logged in as 'Ada'"),
                 ("web_app.py", "(?s)(<li>.*){5}Log out.*You are logged out")):
             with self.subTest(name):
@@ -2941,9 +2941,10 @@ class ExamplesTest(Case):
                                     all_proxy="socks5://bob:secret@proxy:1")
         self.assertNotRegex(out + err, "bob|se@cr|secret")
         self.assertRegex(out, r"(?s)look here  proxy: all = socks5://\*\*\*@proxy:1: it must.*"
-                              r"ok  .*https = http://\*\*\*@proxy:1\n.*ok .*listen on 127.0.0.1\n.*"
+                              r"ok  .*https = http://\*\*\*@proxy:1\n.*ok .*listen on 127.0.*"
                               r"ok         clock: [+-]\d s from")
-        self.assertRegex(self.run_example("doctor.py")[0], "(?s)look here  clock: .*name your server")
+        out, _ = self.run_example("doctor.py")
+        self.assertRegex(out, "(?s)look here  clock: .*name your server")
 
     def test_what_is_missing_in_the_environment_is_named_in_one_line(self):
         for name, missing in (("spotify_track.py", "SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET"),
