@@ -56,7 +56,7 @@ if TYPE_CHECKING:  # `typing` would cost every start a few milliseconds, for not
 __version__ = "0.1.0"
 __all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client", "LoginRequired",
            "OAuth2Error", "RateLimited", "Response", "ResponseError", "StoreError", "Token",
-           "TokenError", "TokenFile", "UnsafeURL", "discover"]
+           "TokenError", "TokenFile", "UnsafeURL", "discover", "main"]
 
 MARGIN = 30             # seconds before its end that a token counts as expired: it has a way to go
 LOGIN_TIME = 300        # seconds that a user has in the browser
@@ -260,7 +260,7 @@ class Client:
         self._bound = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
         self._held: _Held | None = None  # read without a lock, replaced under one
         self._seen: Token | None = None  # what the store held when we last read or wrote it
-        self._lock, self._process = threading.RLock(), os.getpid()
+        self._locks: dict[int, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Client {self._client_id!r} of {self._bound['server']}>"
@@ -328,7 +328,7 @@ class Client:
             page = answer.json()
             yield page
             link = _next_link(answer, page, first, next)
-            url = _absolute(None, urllib.parse.urljoin(answer.url, link)) if link else url
+            url = _joined(answer.url, link) if link else url
 
     def access_token(self) -> str:
         """A valid access token, renewed if need be, for use with any other HTTP library: ask for
@@ -402,9 +402,12 @@ class Client:
         """RFC 8628: the user types a short code on another device, and we ask again and again."""
         fields = self._post("device_authorization_endpoint", {"scope": self._scope or None},
                             "user_code")
-        url = _printable(str(fields.get("verification_uri") or fields.get("verification_url")))
-        _say("To log in, open this address in any browser, and type the code "
-             f"{_printable(fields['user_code'])} there:\n\n{url}\n")
+        url, code = (
+            "".join(filter(str.isprintable, str(text)[:2000]))  # a terminal obeys what is not
+            for text in (fields.get("verification_uri") or fields.get("verification_url"),
+                         fields["user_code"]))
+        _say(f"To log in, open this address in any browser, and type the code {code} there:"
+             f"\n\n{url}\n")
         _browse(url, open_browser or False)
         interval, life = _seconds(fields.get("interval")) or 5, _seconds(fields.get("expires_in"))
         deadline = time.monotonic() + min(life or LOGIN_TIME, timeout or life or LOGIN_TIME)
@@ -497,25 +500,28 @@ class Client:
             held = self._newest()
             if held and held is not stale and held.good():
                 return held, False
-            with contextlib.suppress(LoginRequired):
+            try:
                 return self._refresh(held), True
-            if self._grant_type == "client_credentials":
-                token = self.request_token("client_credentials", scope=self._scope or None)
-                return self._keep(token, self._scope), True
-            self._held = None
-            raise LoginRequired("there is no good token, and none to renew it with: call login()")
+            except LoginRequired:
+                if self._grant_type != "client_credentials":
+                    self._held = None
+                    raise
+            token = self.request_token("client_credentials", scope=self._scope or None)
+            return self._keep(token, self._scope), True
 
     def _refresh(self, held: "_Held | None") -> "_Held":
         if held is None or held.token.refresh_token is None:
-            raise LoginRequired("there is no refresh token: call login()")
+            wants = self._server.get("offline")
+            ask = f", and for a refresh token ask for {wants}" if held and wants else ""
+            raise LoginRequired("there is no good token, nor one to renew it: call login()" + ask)
         try:
             new = self.request_token("refresh_token", refresh_token=held.token.refresh_token)
         except TokenError as error:
             if error.error != "invalid_grant" and (error.error or error.status not in (400, 401)):
                 raise  # glewlwyd answers 400 with nothing in it
             newer = self._newest()  # a process that our lock does not reach may have been first
-            if newer and newer is not held and newer.good():
-                return newer
+            if newer and newer is not held:
+                return newer if newer.good() else self._refresh(newer)
             self._held = None  # so that the dead refresh token is not tried again
             raise LoginRequired("the refresh token is no longer good: call login()") from None
         # A server that does not rotate sends none: then the old one stays (RFC 6749 section 6).
@@ -525,9 +531,9 @@ class Client:
 
     @contextlib.contextmanager
     def _alone(self) -> "Iterator[None]":
-        if self._process != os.getpid():  # forked: a thread that is not here may have the lock
-            self._lock, self._process = threading.RLock(), os.getpid()
-        with self._lock, contextlib.ExitStack() if self._store is None else self._store.lock():
+        # One a process: after a fork, a thread that is not here may have its parent's for ever.
+        lock = self._locks.setdefault(os.getpid(), threading.RLock())
+        with lock, contextlib.ExitStack() if self._store is None else self._store.lock():
             yield
 
     def _newest(self) -> "_Held | None":
@@ -589,7 +595,7 @@ class Client:
                 method, url, body, headers = new
                 hops, at_home = hops + 1, at_home and _origin(url, True) == home
                 continue
-            error: Any = _response_error(method, answer, self._secrets())
+            error: Any = _response_error(method, answer, self._secrets(held.token[0]))
             again = isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
             if again and at_home and answer.status == 401 and renewals < 2:
                 held, asked = self._current(stale=held)
@@ -734,9 +740,9 @@ class _Callback(contextlib.ExitStack):
             typed += more
             if more or not typed.endswith(("\n", "\r")):
                 continue  # an address with line breaks in it comes in pieces
-            pasted, typed = "".join(typed.split()), ""
-            if asked.code_verifier and re.fullmatch("(?!.*://)[^=?&]+", pasted):  # the code alone
-                return _form({"code": pasted, "state": asked.state, "iss": issuer})
+            line, pasted, typed = typed.strip(), "".join(typed.split()), ""
+            if asked.code_verifier and re.fullmatch(r"(?!.*://)[^\s=?&]{16,}", line):
+                return _form({"code": line, "state": asked.state, "iss": issuer})  # it alone
             if _answer_to(asked.state, pasted):
                 return pasted
             _say(f"Please paste the whole of the address, which begins with {asked.redirect_uri}")
@@ -762,6 +768,7 @@ def _handler(callback: _Callback) -> "Any":
     """Speaks HTTP with one connection and knows one thing: the way back into `callback`."""
     import http.server
     ours = urllib.parse.urlsplit(callback.redirect_uri)
+    hosts = ours.netloc, re.sub(":80$", "", ours.netloc)  # browsers leave that port out
 
     class Handler(http.server.BaseHTTPRequestHandler):
         timeout = 5  # seconds: browsers open connections ahead and then send nothing
@@ -773,7 +780,7 @@ def _handler(callback: _Callback) -> "Any":
                 query = self.rfile.read(min(int(size), 1 << 16)).decode("ascii", "replace")
             if path != (ours.path or "/"):
                 self.send_error(404)
-            elif self.headers["Host"] != ours.netloc or not _answer_to(callback.state, query):
+            elif self.headers["Host"] not in hosts or not _answer_to(callback.state, query):
                 self.send_error(400)  # another login, or a foreign name that leads to us
             else:
                 callback.query = callback.query or query
@@ -872,7 +879,8 @@ def _fields(answer: "Any", needed: "str | None", secrets: "Any", client_secret: 
         return dict(fields)
     error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
                         for value in (error, text, fields.get("error_uri")))
-    what = f"{len(answer.content)} bytes of {answer.headers.get_content_type()}"
+    kind = _printable(answer.headers.get_content_type(), secrets)
+    what = f"{len(answer.content)} bytes of {kind}"
     advice = {None: f"no {needed} in {what}: is this the right address?", "invalid_grant":
               "the code or refresh token is used up, expired or another client's: log in again",
               }.get(error, "check the grant type and the scope against what is registered there")
@@ -926,7 +934,7 @@ class Response(namedtuple("_", "status_code headers url content")):
     @property
     def text(self) -> str:
         """The body in the charset that the server names, else UTF-8."""
-        with contextlib.suppress(LookupError):
+        with contextlib.suppress(LookupError, ValueError):  # "undefined" is one, "idna" raises
             return str(self.content, self.headers.get_content_charset() or "utf-8", "replace")
         return str(self.content, "utf-8", "replace")
 
@@ -1073,7 +1081,7 @@ def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_A
     if not target or not isinstance(body, (bytes, type(None))):
         return None
     _read(answer, MAX_ANSWER)
-    old, url = url, _absolute(None, urllib.parse.urljoin(url, target))
+    old, url = url, _joined(url, target)
     here, there = _origin(old, True), _origin(url, True)
     if body is not None and here != there or here[0] > there[0]:  # "https" > "http"
         raise UnsafeURL(f"{_place(old)} redirects to {_place(url)}: no https, or not for our data")
@@ -1128,7 +1136,8 @@ def _retry_after(response: Response) -> "Any":
         return None
     now = _date(headers.get("Date")) or time.time()  # the server's clock counts, if it tells
     for name in ("Retry-After", "X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset"):
-        number = _seconds(headers.get(name)) or _date(headers.get(name))
+        text = headers.get(name)
+        number = _seconds(text) or _date(text) or text == "0"
         if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
             return max(1.0, number - now if number > 1e9 else number)
     return 1.0
@@ -1172,6 +1181,12 @@ def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
             raise ValueError(f"{_place(url)} is a relative URL, and the client has no base_url")
         url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
     return url + ("&" if "?" in url else "?") + _form(params) if params else url
+
+def _joined(url: str, link: str) -> str:
+    try:
+        return _absolute(None, urllib.parse.urljoin(url, link))
+    except (TypeError, ValueError):
+        raise UnsafeURL(f"a link at {_place(url)} leads nowhere") from None
 
 def _form(fields: "Any") -> str:
     """As HTML forms are sent; what is None is left out."""
@@ -1274,16 +1289,18 @@ def _server(server: "str | Mapping[str, Any]") -> "JSON":
         raise ValueError("token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
     return dict(server)
 
-def _row(base_url: str, host: str, *paths: str, **facts: str) -> "JSON":
+def _row(base_url: str, host: str, *paths: str, **facts: object) -> "JSON":
     names = "authorization", "token", "device_authorization", "revocation"
     urls = {f"{name}_endpoint": host + path for name, path in zip(names, paths) if path}
     return dict(urls, base_url=base_url, **facts)
 
+# `offline`: what a server wants to be asked before it gives a refresh token.
 PROVIDERS: "dict[str, JSON]" = {
     "spotify": _row("https://api.spotify.com/v1", "https://accounts.spotify.com",
                     "/authorize", "/api/token"),
     "x": _row("https://api.x.com/2", "https://", "x.com/i/oauth2/authorize",
-              "api.x.com/2/oauth2/token", "", "api.x.com/2/oauth2/revoke"),
+              "api.x.com/2/oauth2/token", "", "api.x.com/2/oauth2/revoke",
+              offline="the scope offline.access"),
     # X for the application itself: with its API key and secret, by client credentials.
     "x-app": _row("https://api.x.com/2", "https://api.x.com", "", "/oauth2/token"),
     "github": _row("https://api.github.com", "https://github.com/login", "/oauth/authorize",
@@ -1295,18 +1312,109 @@ PROVIDERS: "dict[str, JSON]" = {
     "google": _row("https://www.googleapis.com", "https://",
                    "accounts.google.com/o/oauth2/v2/auth", "oauth2.googleapis.com/token",
                    "oauth2.googleapis.com/device/code", "oauth2.googleapis.com/revoke",
-                   issuer="https://accounts.google.com"),
+                   issuer="https://accounts.google.com",
+                   offline="access_type=offline and prompt=consent",
+                   authorization_parameters={"access_type": "offline", "prompt": "consent"}),
     "microsoft": _row("https://graph.microsoft.com/v1.0",
                       "https://login.microsoftonline.com/common/oauth2/v2.0",
-                      "/authorize", "/token", "/devicecode"),
+                      "/authorize", "/token", "/devicecode", offline="the scope offline_access"),
     "discord": _row("https://discord.com/api/v10", "https://discord.com", "/oauth2/authorize",
                     "/api/oauth2/token", "", "/api/oauth2/token/revoke",
                     issuer="https://discord.com"),
     # Reddit wants Basic even of a client without a secret.
     "reddit": _row("https://oauth.reddit.com", "https://www.reddit.com/api/v1", "/authorize",
-                   "/access_token", "", "/revoke_token",
+                   "/access_token", "", "/revoke_token", offline="duration=permanent",
+                   authorization_parameters={"duration": "permanent"},
                    token_endpoint_auth_method="client_secret_basic"),
     "twitch": _row("https://api.twitch.tv/helix", "https://id.twitch.tv/oauth2", "/authorize",
                    "/token", "", "/revoke", issuer="https://id.twitch.tv/oauth2",
                    token_endpoint_auth_method="client_secret_post"),
 }
+
+
+# --- Command line ----------------------------------------------------------------------------
+
+def main(argv: "list[str] | None" = None) -> int:
+    """The command line, see `oauth2min --help`. Returns the exit status."""
+    import argparse
+    parser = argparse.ArgumentParser("oauth2min", description="An OAuth 2.0 client.", epilog=(
+        "The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and "
+        "SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and "
+        "token act for that user, else for the program itself."))
+    add = parser.add_argument
+    add("command", choices=("login", "get", "token", "logout"))
+    add("server", metavar="SERVER", help="an issuer URL, or one of: " + ", ".join(PROVIDERS))
+    add("url", metavar="URL", nargs="?", help="for get: whole, or relative to the API's base URL")
+    add("-p", metavar="KEY=VALUE", action="append", default=[], help="a parameter of get or login")
+    add("-X", metavar="METHOD", help="another method than GET")
+    add("--json", help="a body for get to send, by POST")
+    add("--pages", action="store_true", help="get all pages, a line each")
+    add("--scope", help="what the token is to be good for: words with spaces")
+    add("--redirect-uri", metavar="URI", default="http://127.0.0.1/callback", help="as registered")
+    add("--device", action="store_true", help="log in by a code, on another device")
+    add("--no-browser", action="store_true", help="only show the address")
+    add("--store", metavar="PATH", help="keep the token in this file")
+    add("--trace", action="store_true", help="show the HTTP messages, secrets masked")
+    add("--version", action="version", version=f"oauth2min {__version__}")
+    args = parser.parse_args(argv)
+    body = os.fsencode(args.json or "null")
+    if ((args.command == "get") != bool(args.url) or not all("=" in pair for pair in args.p)
+            or args.json and _json(body) is None):
+        parser.error("get takes a URL, the others do not; -p takes KEY=VALUE; --json takes JSON")
+    try:
+        _run(args, dict(pair.split("=", 1) for pair in args.p), _json(body))
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `| head` has seen enough; the interpreter will flush once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OAuth2Error, OSError, TypeError, ValueError) as error:
+        text = str(getattr(error, "reason", error))
+        _say("oauth2min: " + text.replace("call login()", f"oauth2min login {args.server}"))
+    return 1
+
+def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
+    _server(args.server)  # an unknown name comes before a missing variable
+    name = "OAUTH2" if "://" in args.server else re.sub(r"\W", "_", args.server).upper()
+    client_id, secret = (os.environ.get(name + end) for end in ("_CLIENT_ID", "_CLIENT_SECRET"))
+    if not client_id:
+        raise ValueError(f"set {name}_CLIENT_ID in the environment, and {name}_CLIENT_SECRET "
+                         "unless the client is public")
+    folder = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
+    mark = hashlib.sha256(f"{args.server} {client_id}".encode()).hexdigest()[:12]
+    file = f"{name.lower()}-{mark}.json"
+    store = TokenFile(args.store or os.path.join(folder, "oauth2min", file))
+    stored = (store.load() or {}).get("grant_type", "client_credentials")
+    login = DEVICE_CODE if args.device else "authorization_code"
+    if args.command == "login" and stored != login:
+        vars(store).update(load=lambda: None)  # replaced, but only once the login is done
+    with Client(args.server, client_id, secret or None, scope=args.scope, store=store,
+                grant_type=login if args.command == "login" else stored,
+                redirect_uri=args.redirect_uri,
+                trace=(lambda text: _say(text + "\n")) if args.trace else None) as client:
+        style: dict[str, Any] = {"separators": (",", ":")}
+        style["ensure_ascii"] = not (sys.stdout.encoding or "").lower().startswith("utf")
+        if args.command == "login":
+            client.login(False if args.no_browser else None, None, **parameters)
+            _say("Logged in.")
+        elif args.command == "logout":
+            there, revoked = client.token, client.logout()
+            _say("Revoked and forgotten." if revoked else "There was no token." if not there else
+                 "Forgotten here; the server did not confirm, so it may live on until it expires.")
+        elif args.command == "token":
+            print(client.access_token(), flush=True)
+        elif args.pages:
+            for number, page in enumerate(client.pages(args.url, parameters), 1):
+                print(json.dumps(page, **style), flush=True)
+                if sys.stderr.isatty():
+                    print(f"page {number}", end="\r", file=sys.stderr, flush=True)
+        else:
+            method = args.X or ("GET" if body is None else "POST")
+            answer = client.request(method, args.url, parameters, json=body)
+            if sys.stdout.isatty():
+                style.update(indent=2, separators=None)
+            found = _json(answer.content)
+            print(answer.text if found is None else json.dumps(found, **style), flush=True)
+
+if __name__ == "__main__":
+    sys.exit(main())

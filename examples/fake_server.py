@@ -112,7 +112,7 @@ class FakeServer:
         self._listener = Listener(self)
         scheme = "https" if self.context else "http"
         self.url = "%s://127.0.0.1:%d" % (scheme, self._listener.server_address[1])
-        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,),
+        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.005,),
                                         daemon=True)
         self._thread.start()
         return self
