@@ -68,11 +68,12 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = "client_credentials", "authorization_code", DEVICE_CODE
 AUTH_METHODS = "client_secret_basic", "client_secret_post", "none"
 
-
 # --- Errors ----------------------------------------------------------------------------------
 
 class OAuth2Error(Exception):
     """The base; your own mistakes are ValueError or TypeError, the network's errors OSError."""
+    error = error_description = error_uri = None  # type: str | None  # in the server's words
+
     def __init__(self, message: str = "", **facts: "Any") -> None:
         super().__init__(message)  # never with a secret in it
         vars(self).update(facts)
@@ -80,11 +81,9 @@ class OAuth2Error(Exception):
 class AuthorizationError(OAuth2Error):
     """The user or the authorization endpoint said no (RFC 6749 section 4.1.2.1), or what came is
     no answer to our question. Mend what `.error` names, then `login()` again."""
-    error = error_description = error_uri = None  # type: str | None
 
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2) or, `.error` being None, nonsense."""
-    error = error_description = error_uri = None  # type: str | None
     status = 0  # of the HTTP answer
 
 class ResponseError(OAuth2Error):
@@ -101,7 +100,6 @@ class StoreError(OAuth2Error):
     """The stored token cannot be read, or is another client's."""
 class UnsafeURL(OAuth2Error, ValueError):
     """Refused to send a secret there: no https, not the token's origin, or no web address."""
-
 
 # --- Token -----------------------------------------------------------------------------------
 
@@ -126,7 +124,6 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
     def __repr__(self) -> str:
         kind = "with" if self.refresh_token else "without"
         return f"<Token expires_at={self.expires_at} scope={self.scope!r} {kind} refresh token>"
-
 
 # --- Token file ------------------------------------------------------------------------------
 
@@ -206,7 +203,6 @@ def _lock_file(file: int, wanted: bool) -> None:
             if error.errno != errno.EDEADLOCK:
                 raise
             _lock_file(file, wanted)  # it was not to be had within ten seconds
-
 
 # --- Client ----------------------------------------------------------------------------------
 
@@ -517,8 +513,11 @@ class Client:
         try:
             new = self.request_token("refresh_token", refresh_token=held.token.refresh_token)
         except TokenError as error:
-            if error.error != "invalid_grant" and (error.error or error.status not in (400, 401)):
-                raise  # glewlwyd answers 400 with nothing in it
+            # GitHub says "bad_refresh_token", Twitch "Invalid refresh token", glewlwyd nothing.
+            said = f"{error.error} {error.error_description}".lower()
+            dumb = error.error is None and error.status in (400, 401)
+            if not dumb and not re.search("invalid_grant|(invalid|bad).refresh.token", said):
+                raise
             newer = self._newest()  # a process that our lock does not reach may have been first
             if newer and newer is not held:
                 return newer if newer.good() else self._refresh(newer)
@@ -579,7 +578,8 @@ class Client:
     def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
         home = _origin(self._base_url or url, self._allow_http)  # nobody else sees the token
         if _origin(url, True) != home:
-            raise UnsafeURL(f"the token is not for {_place(url)}: use another Client")
+            raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for {_place(url)}: "
+                            "use another Client")
         headers = {**self._headers, **headers}
         (held, asked), at_home, hops, renewals, waited = self._current(), True, 0, 0, 0.0
         while True:
@@ -621,7 +621,6 @@ def _scope(scope: "str | Iterable[str] | None") -> str:
     if not all(isinstance(word, str) and re.fullmatch(r"[!#-\[\]-~]+", word) for word in words):
         raise ValueError("scope must be a string with spaces, or several strings without")
     return " ".join(words)
-
 
 # --- Authorization request -------------------------------------------------------------------
 
@@ -682,7 +681,6 @@ def _redirect_uri(uri: str) -> str:
         raise ValueError("redirect_uri must be an absolute URI without a fragment")
     _ = urllib.parse.urlsplit(uri).port  # a ValueError if it is none
     return uri
-
 
 # --- Loopback --------------------------------------------------------------------------------
 
@@ -749,9 +747,10 @@ class _Callback(contextlib.ExitStack):
         return self.query
 
     def accept(self) -> None:
-        if not self.listeners:
-            time.sleep(0.05)
-        for listener in self.listeners and select.select(self.listeners, [], [], 0.05)[0]:
+        ready = [listener for listener in self.listeners if _readable(listener)]
+        if not ready:
+            time.sleep(0.02)
+        for listener in ready:
             with contextlib.suppress(OSError):  # it hung up before we came
                 args = listener.accept()[:1]
                 threading.Thread(target=self.serve, args=args, daemon=True).start()
@@ -852,7 +851,6 @@ def _typed() -> str:
         return typed
     return os.read(file, 65536).decode("utf-8", "replace") if _readable(file) else ""
 
-
 # --- Token endpoint --------------------------------------------------------------------------
 
 def _authenticate(method: str, client_id: str, secret: "str | None", form: "JSON") -> "Any":
@@ -912,7 +910,6 @@ def _seconds(value: "Any") -> "Any":
     with contextlib.suppress(ValueError, OverflowError):
         number = float(value) if type(value) in (str, int, float) else 0.0
         return number if 0 < number < 1e10 else None
-
 
 # --- HTTP ------------------------------------------------------------------------------------
 
@@ -1035,8 +1032,9 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
 
     def close(self) -> None:
         idle, self.idle = self.idle, {}
-        for connection in [connection for stack in idle.values() for connection in stack]:
-            connection.close()
+        for stack in list(idle.values()):
+            for connection in list(stack):
+                connection.close()
 
 def _readable(file: "Any") -> bool:
     """Whether there is something to read, or the end. poll() takes any number of open files."""
@@ -1253,7 +1251,6 @@ def _traced(start: str, headers: "Any", body: "Any") -> str:
     text = re.sub(rf'("(?:{_MASKED})"\s*:\s*)"(?:[^"\\]|\\.)*"', r'\1"***"', text)
     return re.sub(rf"(?m)((?:[?&#]|^)(?:{_MASKED})=)[^&\s]+", r"\1***", text)[:10000]
 
-
 # --- Servers ---------------------------------------------------------------------------------
 
 def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: float = 30) -> "JSON":
@@ -1330,7 +1327,6 @@ PROVIDERS: "dict[str, JSON]" = {
                    "/token", "", "/revoke", issuer="https://id.twitch.tv/oauth2",
                    token_endpoint_auth_method="client_secret_post"),
 }
-
 
 # --- Command line ----------------------------------------------------------------------------
 
