@@ -243,6 +243,7 @@ class Client:
         self._server = _server(server)
         self._allow_http = bool(self._server.get("allow_http"))
         self._base_url = base_url or self._server.get("base_url")
+        self._home = self._base_url and _origin(self._base_url, self._allow_http)
         for name, url in [*self._server.items(), ("base_url", self._base_url)]:
             if url and re.fullmatch("issuer|base_url|.*_endpoint", name):
                 _origin(url, self._allow_http)
@@ -292,7 +293,7 @@ class Client:
         (a 401 first renews the token). LoginRequired: no usable token. UnsafeURL: an address that
         the token is not for. URLError: the network failed."""
         body, content_type = _body(data, json)
-        sent = {"Accept-encoding": "gzip", **content_type, **_headers(headers)}
+        sent = {"Accept-encoding": "gzip", **content_type, **(_headers(headers) if headers else {})}
         url = _absolute(self._base_url, url, params)
         response = _read(self._send(method, url, body, sent), MAX_CONTENT)
         if len(response.content) > MAX_CONTENT:
@@ -576,7 +577,7 @@ class Client:
 
     # --- sending ---
     def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
-        home = _origin(self._base_url or url, self._allow_http)  # nobody else sees the token
+        home = self._home or _origin(url, self._allow_http)  # nobody else sees the token
         if _origin(url, True) != home:
             raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for {_place(url)}: "
                             "use another Client")
@@ -969,21 +970,21 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
         self.idle: dict[Any, deque[Any]] = {}  # stacks: the warmest is taken, the others age
 
     def http_open(self, request: "Any") -> _Answer:
-        _origin(f"{request.type}://{request.host}", self.allow_http)  # which may be a proxy's
         url, method, data = request.full_url, request.get_method(), request.data
-        headers = {**request.headers, **request.unredirected_hdrs}
-        headers = {name.title(): value for name, value in headers.items()}
+        headers, tunnel = {**request.headers, **request.unredirected_hdrs}, request._tunnel_host
+        # With the process: after a fork, two of them would talk over one connection.
+        proxy = tunnel and headers.get("Proxy-authorization")
+        key = os.getpid(), request.type, request.host, tunnel, proxy
+        connection = self.take(key, request.timeout)
         if self.trace:
             self.trace(_traced(f"{method} {url}", headers, data))
-        proxy = headers.pop("Proxy-Authorization", None) if request._tunnel_host else None
-        # With the process: after a fork, two of them would talk over one connection.
-        chunked = request.has_header("Transfer-encoding")
-        key = os.getpid(), request.type, request.host, request._tunnel_host, proxy
-        connection = self.take(key, request.timeout)
+        if proxy:
+            del headers["Proxy-authorization"]  # it was for the tunnel
         while True:
             used = connection.sock  # the server may give up an idle one just as we take it
             try:
-                connection.request(method, request.selector, data, headers, encode_chunked=chunked)
+                connection.request(method, request.selector, data, headers,
+                                   encode_chunked="Transfer-encoding" in headers)
                 answer: _Answer = connection.getresponse()
                 break
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -1011,16 +1012,21 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
 
     def take(self, key: "Any", timeout: float) -> "Any":
         """A connection: the one used last, or a new one. What is not open opens itself."""
-        with contextlib.suppress(KeyError, IndexError):
+        try:
             connection = self.idle[key].pop()
-            # One that has something to say was closed, or speaks out of turn.
-            if time.monotonic() > connection.idle_since + IDLE_TIME or _readable(connection.sock):
-                connection.close()
-            else:
-                connection.sock.settimeout(timeout)
-            connection.timeout = timeout
-            return connection
-        _, scheme, host, tunnel, proxy = key
+        except LookupError:
+            return self.connect(timeout, *key)
+        # One that has something to say was closed, or speaks out of turn.
+        if time.monotonic() > connection.idle_since + IDLE_TIME or _readable(connection.sock):
+            connection.close()
+        elif connection.timeout != timeout:  # a system call, and a chance for other threads
+            connection.sock.settimeout(timeout)
+        connection.timeout = timeout
+        return connection
+
+    def connect(self, timeout: float, _: int, scheme: str, host: str, tunnel: "Any",
+                proxy: "Any") -> "Any":
+        _origin(f"{scheme}://{host}", self.allow_http)  # which may be a proxy's
         connection = http.client.HTTPConnection(host, timeout=timeout)
         if scheme == "https":
             self.context = self.context or _tls_context()
@@ -1090,7 +1096,7 @@ def _read(answer: "_Answer", limit: int) -> Response:
     content, part, source = bytearray(), b"more", answer  # type: Any, Any, Any
     try:
         with answer:
-            if answer.getheader("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
+            if answer.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
                 import gzip
                 source = gzip.GzipFile(fileobj=answer)
             elif answer.length is not None and answer.length <= limit:
