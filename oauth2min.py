@@ -1343,28 +1343,36 @@ def main(argv: "list[str] | None" = None) -> int:
         "The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and "
         "SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and "
         "token act for that user, else for the program itself."))
-    add = parser.add_argument
-    add("command", choices=("login", "get", "token", "logout"))
-    add("server", metavar="SERVER", help="an issuer URL, or one of: " + ", ".join(PROVIDERS))
-    add("url", metavar="URL", nargs="?", help="for get: whole, or relative to the API's base URL")
-    add("-p", metavar="KEY=VALUE", action="append", default=[], help="a parameter of get or login")
-    add("-X", metavar="METHOD", help="another method than GET")
-    add("--json", help="a body for get to send, by POST")
-    add("--pages", action="store_true", help="get all pages, a line each")
-    add("--scope", help="what the token is to be good for: words with spaces")
-    add("--redirect-uri", metavar="URI", default="http://127.0.0.1/callback", help="as registered")
-    add("--device", action="store_true", help="log in by a code, on another device")
-    add("--no-browser", action="store_true", help="only show the address")
-    add("--store", metavar="PATH", help="keep the token in this file")
-    add("--trace", action="store_true", help="show the HTTP messages, secrets masked")
-    add("--version", action="version", version=f"oauth2min {__version__}")
+    parser.add_argument("--version", action="version", version=f"oauth2min {__version__}")
+    loopback = "http://127.0.0.1/callback"
+    parser.set_defaults(p=[], json=None, scope=None, redirect_uri=loopback, device=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True  # an argument only since Python 3.7
+    for name, text in (("login", "log a user in"), ("get", "get something from the API"),
+                       ("token", "print an access token"), ("logout", "revoke and forget it")):
+        add = commands.add_parser(name, help=text, epilog=parser.epilog).add_argument
+        add("server", metavar="SERVER", help="an issuer URL, or one of: " + ", ".join(PROVIDERS))
+        if name == "get":
+            add("url", metavar="URL", help="whole, or relative to the API's base URL")
+            add("-X", metavar="METHOD", help="another method than GET")
+            add("--json", help="a body to send, by POST")
+            add("--pages", action="store_true", help="get all pages, a line each")
+        if name == "login":
+            add("--redirect-uri", metavar="URI", default=loopback, help="as registered")
+            add("--device", action="store_true", help="by a code, on another device")
+            add("--no-browser", action="store_true", help="only show the address")
+        if name in ("login", "get"):
+            add("-p", metavar="KEY=VALUE", action="append", default=[], help="a parameter")
+        if name != "logout":
+            add("--scope", help="what the token is to be good for: words with spaces")
+        add("--store", metavar="PATH", help="keep the token in this file")
+        add("--trace", action="store_true", help="show the HTTP messages, secrets masked")
     args = parser.parse_args(argv)
-    body = os.fsencode(args.json or "null")
-    if ((args.command == "get") != bool(args.url) or not all("=" in pair for pair in args.p)
-            or args.json and _json(body) is None):
-        parser.error("get takes a URL, the others do not; -p takes KEY=VALUE; --json takes JSON")
+    body = _json(os.fsencode(args.json or "null"))
+    if not all("=" in pair for pair in args.p) or args.json and body is None:
+        parser.error("-p takes KEY=VALUE, and --json takes JSON")
     try:
-        _run(args, dict(pair.split("=", 1) for pair in args.p), _json(body))
+        _run(args, dict(pair.split("=", 1) for pair in args.p), body)
         return 0
     except KeyboardInterrupt:
         return 130
