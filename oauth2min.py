@@ -18,9 +18,9 @@
 
 It follows RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE), 8252 (native
 applications), 8414 (metadata), 8628 (devices), 9207 (issuer), 9700 (what went wrong so far). Not
-here: implicit and password grant (RFC 9700 forbids them), validation of ID tokens (it takes RSA,
-which the library has not), async (use `await asyncio.to_thread(client.get, url)`). Calls point
-down: read it from the top, stop at any banner."""
+here: implicit and password grant (RFC 9700 sections 2.1.2, 2.4), validation of ID tokens (that
+takes RSA, which the library has not), async (`await asyncio.to_thread(client.get, url)`). Calls
+point down: read it from the top, stop at any banner."""
 import base64
 import contextlib
 import email.utils
@@ -134,7 +134,8 @@ class TokenFile:
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         path = os.path.expanduser(os.fspath(path))
         if not path or path.startswith("~"):
-            raise ValueError(f"{path!r} is no path of a file (or there is no home directory)")
+            raise ValueError(f"{path!r} is no path of a file (or there is no home directory)"
+                             ": name another")
         self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
 
     def __repr__(self) -> str:
@@ -293,7 +294,8 @@ class Client:
         (a 401 first renews the token). LoginRequired: no usable token. UnsafeURL: an address that
         the token is not for. URLError: the network failed."""
         body, content_type = _body(data, json)
-        sent = {"Accept-encoding": "gzip", **content_type, **(_headers(headers) if headers else {})}
+        own = _headers(headers) if headers else {}
+        sent = {"Accept-encoding": "gzip", **content_type, **own}
         url = _absolute(self._base_url, url, params)
         response = _read(self._send(method, url, body, sent), MAX_CONTENT)
         if len(response.content) > MAX_CONTENT:
@@ -579,8 +581,8 @@ class Client:
     def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
         home = self._home or _origin(url, self._allow_http)  # nobody else sees the token
         if _origin(url, True) != home:
-            raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for {_place(url)}: "
-                            "use another Client")
+            raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for "
+                            f"{_place(url)}: use another Client")
         headers = {**self._headers, **headers}
         (held, asked), at_home, hops, renewals, waited = self._current(), True, 0, 0, 0.0
         while True:
@@ -1124,8 +1126,8 @@ def _response_error(method: str, answer: "_Answer", secrets: "list[str]") -> Res
     text = next((": " + found[name] for name in names[:-1] if name in found), "")
     if response.status_code < 400:
         text = ": a redirect that cannot be followed"
-    if found.get("error") == "insufficient_scope":
-        text += f"; add the scope {found.get('scope', '')} and login() again"
+    if "scope" in found:  # RFC 6750 section 3: what it would have taken
+        text += f": it needs the scope {found['scope']}"
     text = f"{method} {_place(response.url)} answered {response.status_code}{text}"
     wait = _retry_after(response)
     if wait is None:
@@ -1182,7 +1184,7 @@ def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
         url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
         if base_url is None:
-            raise ValueError(f"{_place(url)} is a relative URL, and the client has no base_url")
+            raise ValueError(f"{_place(url)} is relative, and there is no base_url: give the whole")
         url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
     return url + ("&" if "?" in url else "?") + _form(params) if params else url
 
@@ -1372,14 +1374,17 @@ def main(argv: "list[str] | None" = None) -> int:
     if not all("=" in pair for pair in args.p) or args.json and body is None:
         parser.error("-p takes KEY=VALUE, and --json takes JSON")
     try:
-        _run(args, dict(pair.split("=", 1) for pair in args.p), body)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda text, *_: _say(f"oauth2min: {text}")
+            _run(args, dict(pair.split("=", 1) for pair in args.p), body)
         return 0
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `| head` has seen enough; the interpreter will flush once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OAuth2Error, OSError, TypeError, ValueError) as error:
-        text = str(getattr(error, "reason", error))
+        error = getattr(error, "reason", error)
+        text = str(getattr(error, "strerror", None) or error)  # without its "[Errno 111]"
         _say("oauth2min: " + text.replace("call login()", f"oauth2min login {args.server}"))
     return 1
 
@@ -1394,8 +1399,8 @@ def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
     mark = hashlib.sha256(f"{args.server} {client_id}".encode()).hexdigest()[:12]
     file = f"{name.lower()}-{mark}.json"
     store = TokenFile(args.store or os.path.join(folder, "oauth2min", file))
-    stored = (store.load() or {}).get("grant_type", "client_credentials")
     login = DEVICE_CODE if args.device else "authorization_code"
+    stored = (store.load() or {}).get("grant_type", "client_credentials" if secret else login)
     if args.command == "login" and stored != login:
         vars(store).update(load=lambda: None)  # replaced, but only once the login is done
     with Client(args.server, client_id, secret or None, scope=args.scope, store=store,
@@ -1418,6 +1423,8 @@ def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
                 print(json.dumps(page, **style), flush=True)
                 if sys.stderr.isatty():
                     print(f"page {number}", end="\r", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(" " * 12, end="\r", file=sys.stderr, flush=True)
         else:
             method = args.X or ("GET" if body is None else "POST")
             answer = client.request(method, args.url, parameters, json=body)

@@ -398,9 +398,9 @@ class ServerCase(Case):
 class FileTest(Case):
     SOURCE = inspect.getsource(oauth2min)
 
-    def test_it_has_at_most_1430_lines_of_at_most_99_columns(self):
+    def test_it_has_at_most_1437_lines_of_at_most_99_columns(self):
         lines = self.SOURCE.splitlines()
-        self.assertLessEqual(len(lines), 1430)
+        self.assertLessEqual(len(lines), 1437)
         self.assertEqual([number for number, line in enumerate(lines, 1) if len(line) > 99], [])
 
     def test_the_banners_are_those_of_the_design_in_its_order(self):

@@ -878,19 +878,27 @@ USAGE = """\
 A fake OAuth 2.0 server, for learning and testing only: {url}
 
   client id     client secret           authentication
-  fake-app      'fake secret/\\xfc+%:'    client_secret_basic
-  fake-post     'fake secret/\\xfc+%:'    client_secret_post
-  fake-public   None                    none
+  fake-app      'fake secret/ü+%:'      client_secret_basic
+  fake-post     'fake secret/ü+%:'      client_secret_post
+  fake-public   none                    none
 
-A token for the program itself, with curl, which does not encode the secret (RFC 6749, 2.3.1):
+A token for the program itself, with curl, which does not encode the secret as
+RFC 6749 section 2.3.1 wants it:
 
-  curl -u 'fake-app:fake+secret%2F%C3%BC%2B%25%3A' -d grant_type=client_credentials {url}/token
+  curl -u 'fake-app:fake+secret%2F%C3%BC%2B%25%3A' \\
+       -d grant_type=client_credentials {url}/token
 
 The same with oauth2min, and a request with the token:
 
-  from oauth2min import Client
-  fake = Client("{url}", "fake-app", 'fake secret/\\xfc+%:')
-  print(fake.get("{url}/v1/tracks/11dFghVXANMlKmJXsNCbNl").json())
+  export OAUTH2_CLIENT_ID=fake-app OAUTH2_CLIENT_SECRET='fake secret/ü+%:'
+  python3 oauth2min.py get {url} \\
+       {url}/v1/tracks/11dFghVXANMlKmJXsNCbNl
+
+And for a user, who logs in with a browser:
+
+  export OAUTH2_CLIENT_ID=fake-public OAUTH2_CLIENT_SECRET=
+  python3 oauth2min.py login {url}
+  python3 oauth2min.py get {url} {url}/v1/me
 """
 
 
@@ -904,7 +912,8 @@ def main() -> None:
     except OSError as error:
         sys.exit("cannot listen on port %d: %s; try --port 0" % (server.port, error))
     try:
-        print(USAGE.format(url=server.url), flush=True)
+        sys.stdout.buffer.write(USAGE.format(url=server.url).encode())   # whatever the locale
+        sys.stdout.flush()
         while True:
             time.sleep(1)               # Windows does not hear Ctrl-C in a wait without end
     except KeyboardInterrupt:
