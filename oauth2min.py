@@ -1184,7 +1184,7 @@ def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
         url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
         if base_url is None:
-            raise ValueError(f"{_place(url)} is relative, and there is no base_url: give the whole")
+            raise ValueError(f"{_place(url)} is relative to no base_url: give the whole address")
         url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
     return url + ("&" if "?" in url else "?") + _form(params) if params else url
 
