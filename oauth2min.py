@@ -160,8 +160,9 @@ class TokenFile:
     def save(self, record: "JSON | None") -> None:
         """Replaces the record; None removes it. OSError if the disk does not take it."""
         new = self.path + ".new"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path if record is None else new)  # new: of a process that was killed
+        for path in (new, self.path) if record is None else (new,):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # new: of a process that was killed
         if record is None:
             return
         try:
@@ -229,13 +230,11 @@ class Client:
         if isinstance(store, (str, os.PathLike)):
             store = TokenFile(store)
         for right, rule in (
-                (client_id and isinstance(client_id, str), "client_id must be a non-empty string"),
-                (client_secret is None or client_secret and isinstance(client_secret, str),
+                (_is_text(client_id), "client_id must be a non-empty string"),
+                (client_secret is None or _is_text(client_secret),
                  "client_secret must be None or a non-empty string: is its variable set?"),
                 (grant_type in GRANT_TYPES, "grant_type must be " + " or ".join(GRANT_TYPES)),
-                (timeout > 0 and max_wait >= 0, "timeout and max_wait are seconds"),
-                (context is None or getattr(context, "check_hostname", False),
-                 "context must be an ssl.SSLContext that checks certificates and names"),
+                (0 < timeout < 1e9 and max_wait >= 0, "timeout and max_wait are seconds"),
                 (trace is None or callable(trace), "trace must be a function, such as print"),
                 (store is None or all(hasattr(store, name) for name in ("load", "save", "lock")),
                  "store must be a path, or have load(), save(record) and lock()")):
@@ -349,6 +348,7 @@ class Client:
         if not isinstance(token, (Token, type(None))):
             raise TypeError("assign a Token, or None to forget it")
         with self._alone():
+            self._newest()  # a StoreError if it is not ours to replace
             self._keep(token, self._scope)
 
     # --- logging in and out ---
@@ -365,7 +365,7 @@ class Client:
             if set(self._scope.split()) <= set(held.scope.split()):
                 return held.token
         if self._grant_type == DEVICE_CODE:
-            self.token = token = self._device_token(open_browser, timeout)
+            self.token = token = self._device_token(open_browser, timeout, parameters)
             return token
         with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
@@ -392,19 +392,23 @@ class Client:
         AuthorizationError if it is no answer to this request (then nothing is sent and the code
         is not spent), or if the answer is no."""
         asked = AuthorizationRequest(*authorization_request)
+        with self._alone():
+            self._newest()  # a StoreError comes now, while the code is not spent
         self.token = token = self.request_token(
             "authorization_code", code=_code(asked, response, self._facts),
             redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier or None)
         return token
 
-    def _device_token(self, open_browser: "Browser", timeout: "float | None") -> Token:
+    def _device_token(self, open_browser: "Browser", timeout: "float | None",
+                      parameters: "JSON") -> Token:
         """RFC 8628: the user types a short code on another device, and we ask again and again."""
-        fields = self._post("device_authorization_endpoint", {"scope": self._scope or None},
-                            "user_code")
+        fields = self._post("device_authorization_endpoint",
+                            {"scope": self._scope or None, **parameters}, "user_code")
         url, code = (
             "".join(filter(str.isprintable, str(text)[:2000]))  # a terminal obeys what is not
             for text in (fields.get("verification_uri") or fields.get("verification_url"),
                          fields["user_code"]))
+        _origin(url, True)  # there may be none, or one that leads into a file
         _say(f"To log in, open this address in any browser, and type the code {code} there:"
              f"\n\n{url}\n")
         _browse(url, open_browser or False)
@@ -414,6 +418,8 @@ class Client:
             time.sleep(interval)
             try:
                 return self.request_token(DEVICE_CODE, device_code=fields.get("device_code"))
+            except URLError:
+                interval *= 2  # section 3.5: the network may come back
             except TokenError as error:
                 if error.error == "access_denied":
                     raise AuthorizationError("the user said no", error=error.error) from None
@@ -431,7 +437,7 @@ class Client:
         with self._alone():
             held = self._newest()
             try:
-                if held is None or "revocation_endpoint" not in self._facts:
+                if held is None or not self._facts.get("revocation_endpoint"):
                     return False
                 for name in ("refresh_token", "access_token"):  # what lasts comes first
                     form = {"token": getattr(held.token, name), "token_type_hint": name}
@@ -463,7 +469,7 @@ class Client:
         body, content_type = _body(form)
         request = urllib.request.Request(url, body, {**headers, **content_type}, method="POST")
         answer: Any = self._opener.open(request, timeout=self._timeout)  # follows no redirect
-        secrets = [form[name] for name in form if re.fullmatch(_MASKED, name)]
+        secrets = [str(form[name]) for name in form if form[name] and re.fullmatch(_MASKED, name)]
         secrets = self._secrets(headers.get("Authorization", "")[6:], *secrets)
         return _fields(_read(answer, MAX_ANSWER), needed, secrets, self._client_secret or "")
 
@@ -516,10 +522,12 @@ class Client:
         try:
             new = self.request_token("refresh_token", refresh_token=held.token.refresh_token)
         except TokenError as error:
-            # GitHub says "bad_refresh_token", Twitch "Invalid refresh token", glewlwyd nothing.
+            # GitHub says "bad_refresh_token", Twitch "Invalid refresh token", X "Value passed for
+            # the token was invalid", glewlwyd nothing.
             said = f"{error.error} {error.error_description}".lower()
             dumb = error.error is None and error.status in (400, 401)
-            if not dumb and not re.search("invalid_grant|(invalid|bad).refresh.token", said):
+            dead = "invalid_grant|(invalid|bad).refresh.token|the token was invalid"
+            if not dumb and not re.search(dead, said):
                 raise
             newer = self._newest()  # a process that our lock does not reach may have been first
             if newer and newer is not held:
@@ -603,7 +611,8 @@ class Client:
             if again and at_home and answer.status == 401 and renewals < 2:
                 held, asked = self._current(stale=held)
                 renewals += 2 if asked else 1  # what another process had stored may be as stale
-            elif again and waited + getattr(error, "retry_after", 1e9) <= self._max_wait:
+            elif (again and isinstance(error, RateLimited)
+                    and waited + error.retry_after <= self._max_wait):
                 time.sleep(error.retry_after)
                 waited += error.retry_after
                 held, _ = self._current()
@@ -617,6 +626,9 @@ class _Held:
 
     def good(self) -> bool:
         return self.renew_at is None or time.time() < self.renew_at
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch("[^\ud800-\udfff]+", value))
 
 def _scope(scope: "str | Iterable[str] | None") -> str:
     """The scope as it goes over the wire: separated by spaces (RFC 6749 section 3.3)."""
@@ -659,7 +671,8 @@ def _code(asked: AuthorizationRequest, response: str, facts: "JSON") -> str:
     # RFC 9207: an answer of another server than was asked is an attempt to mix up the two.
     if issuer and named != issuer and (named or promised and "error" not in fields):
         raise AuthorizationError(f"the answer does not come from {issuer}: nothing was sent")
-    error, text, uri = (_printable(fields.get(name, ""), [asked.state]) or None
+    secrets = asked.state, fields.get("code") or asked.state
+    error, text, uri = (_printable(fields.get(name, ""), secrets) or None
                         for name in ("error", "error_description", "error_uri"))
     if error:
         advice = ("the user or the server said no" if error == "access_denied" else
@@ -672,12 +685,12 @@ def _answer_to(state: str, response: str) -> "dict[str, str] | None":
     """The fields of an address or its query, if they answer the request with this state. None if
     one is repeated (RFC 6749 section 3.1), for then two readers may see two answers."""
     import hmac
-    query = re.sub("^[^=?]*[?]|#.*", "", response)
+    query = re.sub("^(?:[^=?]*://[^?]*|[^=?]*)[?]|#.*", "", response)
     pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
     fields = dict(pairs)
     theirs = fields.get("state", "").encode("utf-8", "replace")  # compared in constant time
     ours = hmac.compare_digest(theirs, state.encode()) and len(fields) == len(pairs)
-    return fields if ours and (fields.get("code") or "error" in fields) else None
+    return fields if ours and (fields.get("code") or fields.get("error")) else None
 
 def _redirect_uri(uri: str) -> str:
     if not re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri):  # RFC 6749 section 3.1.2
@@ -743,7 +756,8 @@ class _Callback(contextlib.ExitStack):
                 continue  # an address with line breaks in it comes in pieces
             line, pasted, typed = typed.strip(), "".join(typed.split()), ""
             if asked.code_verifier and re.fullmatch(r"(?!.*://)[^\s=?&]{16,}", line):
-                return _form({"code": line, "state": asked.state, "iss": issuer})  # it alone
+                line = urllib.parse.unquote(line)  # it alone, out of an address
+                return _form({"code": line, "state": asked.state, "iss": issuer})
             if _answer_to(asked.state, pasted):
                 return pasted
             _say(f"Please paste the whole of the address, which begins with {asked.redirect_uri}")
@@ -779,7 +793,7 @@ def _handler(callback: _Callback) -> "Any":
             path, _, query = self.path.partition("?")
             if self.command == "POST":  # OAuth 2.0 Form Post Response Mode
                 size = self.headers.get("Content-Length", "0")
-                query = self.rfile.read(min(int(size), 1 << 16)).decode("ascii", "replace")
+                query = self.rfile.read(max(0, min(int(size), 1 << 16))).decode("ascii", "replace")
             if path != (ours.path or "/"):
                 self.send_error(404)
             elif self.headers["Host"] not in hosts or not _answer_to(callback.state, query):
@@ -822,13 +836,16 @@ border:1px solid #8885;border-radius:.75rem}}</style><main><h1>{title}</h1><p>{t
 """.encode()
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # stdout is for results
+    if sys.stderr:  # None would be stdout, which is for results
+        print(text, file=sys.stderr, flush=True)
 
 def _browse(url: str, open_browser: "Browser") -> None:
     """Opens a browser, unless it could not be seen: over SSH the screen is another machine's, and
     a text browser would take the terminal."""
-    import webbrowser
-    run: Any = open_browser if callable(open_browser) else webbrowser.open
+    run: Any = open_browser
+    if open_browser in (None, True):
+        import webbrowser
+        run = webbrowser.open
     if open_browser is None:
         with contextlib.suppress(webbrowser.Error):
             name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
@@ -880,7 +897,7 @@ def _fields(answer: "Any", needed: "str | None", secrets: "Any", client_secret: 
         return dict(fields)
     error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
                         for value in (error, text, fields.get("error_uri")))
-    kind = _printable(answer.headers.get_content_type(), secrets)
+    kind = _printable(answer.headers.get("Content-Type", "an unknown type"), secrets)
     what = f"{len(answer.content)} bytes of {kind}"
     advice = {None: f"no {needed} in {what}: is this the right address?", "invalid_grant":
               "the code or refresh token is used up, expired or another client's: log in again",
@@ -940,7 +957,10 @@ class Response(namedtuple("_", "status_code headers url content")):
 
     def json(self) -> "Any":
         """The body parsed. Raises ValueError if it is not JSON."""
-        return json.loads(self.text)
+        try:
+            return json.loads(self.text.lstrip("\ufeff"))
+        except RecursionError:
+            raise ValueError("this JSON is nested too deeply") from None
 
 def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
     """urllib's own, without its handlers for file: and ftp:, for connections and for redirects."""
@@ -956,6 +976,14 @@ class _Answer(http.client.HTTPResponse):
     """An answer that gives its connection back when it is closed."""
     give_back = trace = None  # type: Any
 
+    def begin(self) -> None:
+        super().begin()
+        while self.status < 200:  # http.client takes a 103 for the answer, which is yet to come
+            self.headers = None  # type: ignore[assignment] # or it would not read on
+            super().begin()
+        if self.length == 0:  # 204 and 304: http.client would wait for chunks
+            self.chunked = False
+
     def close(self) -> None:
         whole, give_back, self.give_back = self.isclosed(), self.give_back, None
         super().close()
@@ -968,11 +996,15 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
 
     def __init__(self, context: "Any", allow_http: bool, trace: "Any") -> None:
         super().__init__()
+        if not getattr(context, "check_hostname", context is None):
+            raise ValueError("context must be an ssl.SSLContext that checks certificates")
         self.context, self.allow_http, self.trace = context, allow_http, trace
         self.idle: dict[Any, deque[Any]] = {}  # stacks: the warmest is taken, the others age
 
     def http_open(self, request: "Any") -> _Answer:
         url, method, data = request.full_url, request.get_method(), request.data
+        if request.type != "https":
+            _origin(url, self.allow_http)  # also if a proxy on this machine takes it from here
         headers, tunnel = {**request.headers, **request.unredirected_hdrs}, request._tunnel_host
         # With the process: after a fork, two of them would talk over one connection.
         proxy = tunnel and headers.get("Proxy-authorization")
@@ -997,8 +1029,10 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
                     raise _network_error(error, url) from None
 
         def give_back(whole: bool) -> None:
+            if key not in self.idle and len(self.idle) >= MAX_IDLE:
+                self.close()
             stack = self.idle.setdefault(key, deque())
-            if whole and connection.sock and len(stack) < MAX_IDLE and len(self.idle) <= MAX_IDLE:
+            if whole and connection.sock and len(stack) < MAX_IDLE:
                 connection.idle_since = time.monotonic()
                 stack.append(connection)
             else:
@@ -1018,8 +1052,9 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
             connection = self.idle[key].pop()
         except LookupError:
             return self.connect(timeout, *key)
-        # One that has something to say was closed, or speaks out of turn.
-        if time.monotonic() > connection.idle_since + IDLE_TIME or _readable(connection.sock):
+        # One that has something to say, also within TLS, was closed or speaks out of turn.
+        talks = getattr(connection.sock, "pending", int)() or _readable(connection.sock)
+        if talks or time.monotonic() > connection.idle_since + IDLE_TIME:
             connection.close()
         elif connection.timeout != timeout:  # a system call, and a chance for other threads
             connection.sock.settimeout(timeout)
@@ -1041,8 +1076,9 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
     def close(self) -> None:
         idle, self.idle = self.idle, {}
         for stack in list(idle.values()):
-            for connection in list(stack):
-                connection.close()
+            with contextlib.suppress(IndexError):
+                while True:  # as take() does: no connection may have two owners
+                    stack.pop().close()
 
 def _readable(file: "Any") -> bool:
     """Whether there is something to read, or the end. poll() takes any number of open files."""
@@ -1064,16 +1100,17 @@ def _tls_context() -> "Any":
 def _network_error(error: Exception, url: str) -> Exception:
     """What happened and what to do; http.client's own messages quote headers and addresses."""
     said = _printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    said = re.sub("(Tunnel connection failed: [0-9]+).*", r"\1", said)  # it may hold a password
     text = f"{said}: check the address, the network and the proxy settings"
     if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
         text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if "
                 "the network has its own CA, name its file in SSL_CERT_FILE, or pass context=")
     elif isinstance(error, socket.timeout):
         text = "nothing came in time: try again, or raise timeout="
+    elif isinstance(error, (ValueError, http.client.InvalidURL)):
+        return ValueError("the address or a header has characters that HTTP does not allow")
     elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
         text = f"the answer broke off or is not HTTP ({type(error).__name__}): try again"
-    elif isinstance(error, ValueError):
-        return ValueError("the address or a header has characters that HTTP does not allow")
     kind: Any = type(error) if isinstance(error, OSError) else OSError
     number = [error.errno] if isinstance(error, OSError) and error.errno else []
     return URLError(kind(*number, f"no answer from {_place(url)}: {text}"))
@@ -1087,7 +1124,7 @@ def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_A
     if not target or not isinstance(body, (bytes, type(None))):
         return None
     _read(answer, MAX_ANSWER)
-    old, url = url, _joined(url, target)
+    old, url = url, _joined(url, target.encode("latin-1").decode("utf-8", "replace"))
     here, there = _origin(old, True), _origin(url, True)
     if body is not None and here != there or here[0] > there[0]:  # "https" > "http"
         raise UnsafeURL(f"{_place(old)} redirects to {_place(url)}: no https, or not for our data")
@@ -1108,8 +1145,9 @@ def _read(answer: "_Answer", limit: int) -> Response:
                 content += part
             if answer.length and not part:
                 raise http.client.IncompleteRead(b"")
-    except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-        raise _network_error(error, answer.url) from None
+    except (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException) as error:
+        broken = isinstance(error, ValueError)  # a chunk of -1 bytes
+        raise _network_error(EOFError() if broken else error, answer.url) from None
     if answer.trace:
         answer.trace(_traced(f"{answer.status} {answer.reason}", answer.headers, content))
     return Response(answer.status, answer.headers, answer.url, bytes(content))
@@ -1162,14 +1200,15 @@ def _next_link(answer: Response, page: "Any", first: str, next: "Next") -> "str 
     if next:
         return next(page) if callable(next) else _at(page, next)
     for link in answer.headers.get_all("Link") or []:
-        for url, rest in re.findall(r'<([^>]*)>((?:[^,"]|"[^"]*")*)', link):
+        for url, rest in re.findall(r'<([^<>]*)>((?:[^,"]|"[^"]*")*)', link):
             for name, value in re.findall(r';\s*([\w*-]+)\s*=\s*("[^"]*"|[^\s;]*)', rest):
                 if name.lower() == "rel" and "next" in value.strip('"').lower().split():
                     return str(url)
-    top = page if isinstance(page, dict) else {}
-    found = [place[name] for place in (top, *top.values()) if isinstance(place, dict)
-             for name in ("next", "@odata.nextLink") if isinstance(place.get(name), str)]
-    if len(found) > 1 and found[0] not in (top.get("next"), top.get("@odata.nextLink")):
+    top, names = page if isinstance(page, dict) else {}, ("next", "@odata.nextLink")
+    places = [top] if {*names} & {*top} else [*top.values()]  # "next": null is the end
+    found = [place[name] for place in places if isinstance(place, dict)
+             for name in names if isinstance(place.get(name), str)]
+    if len(found) > 1 and places != [top]:
         raise ValueError("this page has several next links: choose one with next='name.next'")
     return found[0] if found else None
 
@@ -1199,7 +1238,10 @@ def _form(fields: "Any") -> str:
     if isinstance(fields, str):
         return fields
     pairs = fields.items() if hasattr(fields, "items") else fields
-    return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
+    try:
+        return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
+    except UnicodeEncodeError:  # whose repr shows the text
+        raise ValueError("a parameter has characters that UTF-8 does not have") from None
 
 def _body(data: "Any", value: object = None) -> "tuple[bytes | None, dict[str, str]]":
     if data is not None and value is not None:
@@ -1214,7 +1256,7 @@ def _body(data: "Any", value: object = None) -> "tuple[bytes | None, dict[str, s
 
 def _headers(headers: "Headers") -> "dict[str, str]":
     """Checked here, since http.client would quote a bad one in its error."""
-    headers = {name.capitalize(): value for name, value in dict(headers or {}).items()}
+    headers = {str.capitalize(name): value for name, value in dict(headers or {}).items()}
     if "Authorization" in headers:
         raise ValueError("the Authorization header is the client's own")
     if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
@@ -1234,7 +1276,7 @@ def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
 
 def _place(url: str) -> str:
     """An address without what may be secret in it: user, query, fragment."""
-    return re.sub("//[^/]*@", "//", _printable(re.split("[?#]", url)[0]))
+    return re.sub("[^/]*@", "", _printable(re.split("[?#]", url)[0]))
 
 def _printable(text: str, secrets: "Iterable[str]" = ()) -> str:
     """What a server said, fit for a message: a line of bounded length, without what we sent."""
@@ -1279,8 +1321,9 @@ def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float
             if found.get("issuer") == issuer and answer.status == 200:  # RFC 8414 section 3.3
                 return found
             others = f"; one is of the issuer {_printable(str(found.get('issuer')))}"
-    raise OAuth2Error(f"no metadata of {_place(issuer)} at {' or '.join(tried)}{others}: "
-                      "check it, or give the endpoints in a dict")
+    places = " or ".join(map(_place, tried))
+    raise OAuth2Error(f"no metadata of {_place(issuer)} at {places}{others}: check it, or give "
+                      "the endpoints in a dict")
 
 def _server(server: "str | Mapping[str, Any]") -> "JSON":
     if isinstance(server, str):
@@ -1341,13 +1384,15 @@ PROVIDERS: "dict[str, JSON]" = {
 def main(argv: "list[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Returns the exit status."""
     import argparse
+    import io
     parser = argparse.ArgumentParser("oauth2min", description="An OAuth 2.0 client.", epilog=(
         "The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and "
         "SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and "
         "token act for that user, else for the program itself."))
     parser.add_argument("--version", action="version", version=f"oauth2min {__version__}")
     loopback = "http://127.0.0.1/callback"
-    parser.set_defaults(p=[], json=None, scope=None, redirect_uri=loopback, device=False)
+    parser.set_defaults(p=[], X=None, json=None, pages=False, scope=None, redirect_uri=loopback,
+                        device=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True  # an argument only since Python 3.7
     for name, text in (("login", "log a user in"), ("get", "get something from the API"),
@@ -1373,22 +1418,26 @@ def main(argv: "list[str] | None" = None) -> int:
     body = _json(os.fsencode(args.json or "null"))
     if not all("=" in pair for pair in args.p) or args.json and body is None:
         parser.error("-p takes KEY=VALUE, and --json takes JSON")
+    if args.pages and (args.X or args.json):
+        parser.error("--pages only gets")
+    for name in ("stdout", "stderr"):  # one that the shell has closed
+        setattr(sys, name, getattr(sys, name) or io.StringIO())
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_: _say(f"oauth2min: {text}")
-            _run(args, dict(pair.split("=", 1) for pair in args.p), body)
+            _run(args, [tuple(pair.split("=", 1)) for pair in args.p], body)
         return 0
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `| head` has seen enough; the interpreter will flush once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OAuth2Error, OSError, TypeError, ValueError) as error:
-        error = getattr(error, "reason", error)
+    except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
+        error = error.reason if isinstance(error, URLError) else error  # type: ignore[assignment]
         text = str(getattr(error, "strerror", None) or error)  # without its "[Errno 111]"
         _say("oauth2min: " + text.replace("call login()", f"oauth2min login {args.server}"))
     return 1
 
-def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
+def _run(args: "Any", parameters: "list[Any]", body: "Any") -> None:
     _server(args.server)  # an unknown name comes before a missing variable
     name = "OAUTH2" if "://" in args.server else re.sub(r"\W", "_", args.server).upper()
     client_id, secret = (os.environ.get(name + end) for end in ("_CLIENT_ID", "_CLIENT_SECRET"))
@@ -1402,6 +1451,7 @@ def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
     login = DEVICE_CODE if args.device else "authorization_code"
     stored = (store.load() or {}).get("grant_type", "client_credentials" if secret else login)
     if args.command == "login" and stored != login:
+        _ = Client(args.server, client_id, store=store, grant_type=stored).token  # if it is ours
         vars(store).update(load=lambda: None)  # replaced, but only once the login is done
     with Client(args.server, client_id, secret or None, scope=args.scope, store=store,
                 grant_type=login if args.command == "login" else stored,
@@ -1410,7 +1460,7 @@ def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
         style: dict[str, Any] = {"separators": (",", ":")}
         style["ensure_ascii"] = not (sys.stdout.encoding or "").lower().startswith("utf")
         if args.command == "login":
-            client.login(False if args.no_browser else None, None, **parameters)
+            client.login(False if args.no_browser else None, None, **dict(parameters))
             _say("Logged in.")
         elif args.command == "logout":
             there, revoked = client.token, client.logout()
@@ -1420,7 +1470,7 @@ def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
             print(client.access_token(), flush=True)
         elif args.pages:
             for number, page in enumerate(client.pages(args.url, parameters), 1):
-                print(json.dumps(page, **style), flush=True)
+                _print(json.dumps(page, **style))
                 if sys.stderr.isatty():
                     print(f"page {number}", end="\r", file=sys.stderr, flush=True)
             if sys.stderr.isatty():
@@ -1431,7 +1481,12 @@ def _run(args: "Any", parameters: "dict[str, str]", body: "Any") -> None:
             if sys.stdout.isatty():
                 style.update(indent=2, separators=None)
             found = _json(answer.content)
-            print(answer.text if found is None else json.dumps(found, **style), flush=True)
+            _print(answer.text if found is None else json.dumps(found, **style))
+
+def _print(text: str) -> None:
+    """Also what the terminal cannot show, and half a pair of surrogates in JSON."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 if __name__ == "__main__":
     sys.exit(main())
