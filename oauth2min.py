@@ -210,15 +210,13 @@ def _lock_file(file: int, wanted: bool) -> None:
 
 class Client:
     """Your application at one authorization server, with at most one token at a time.
-
     `server` is a name in PROVIDERS, an issuer URL (RFC 8414), or a dict of metadata; `grant_type`
     says how a first token is obtained; `store` is a path or an object like TokenFile. A relative
     URL is appended to `base_url`, whose origin alone sees the token. `timeout`: seconds for each
     request; `max_wait`: seconds in all that one may wait for a rate limit. `context` is for a
     private CA or a client certificate; `handlers` are further urllib handlers (ProxyHandler);
     `trace` gets every HTTP message as text, secrets masked: try `print`. Threads may share a
-    client. A wrong value is a ValueError, here and not later.
-    """
+    client. A wrong value is a ValueError, here and not later."""
     def __init__(self, server: "str | Mapping[str, Any]", client_id: str,
                  client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
@@ -244,8 +242,8 @@ class Client:
         self._allow_http = bool(self._server.get("allow_http"))
         self._base_url = base_url or self._server.get("base_url")
         self._home = self._base_url and _origin(self._base_url, self._allow_http)
-        for name, url in [*self._server.items(), ("base_url", self._base_url)]:
-            if url and re.fullmatch("issuer|base_url|.*_endpoint", name):
+        for name, url in self._server.items():
+            if url and re.fullmatch("issuer|.*_endpoint", name):
                 _origin(url, self._allow_http)
         self._client_id, self._client_secret = client_id, client_secret
         self._grant_type, self._scope = grant_type, _scope(scope)
@@ -380,12 +378,22 @@ class Client:
                               **parameters: str) -> "AuthorizationRequest":
         """The first half of a login: send the user's browser to `.url`, and keep the whole in the
         user's session, for `exchange`. In a web application `redirect_uri` is a page of yours."""
-        form = {"response_type": "code", "client_id": self._client_id,
-                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
-                "scope": self._scope or None}
-        endpoint, pkce = self._endpoint("authorization_endpoint"), self._facts.get("pkce", True)
+        import secrets
+        # RFC 6749 section 4.1.1, with `state` against forged answers (section 10.12) and PKCE
+        # against stolen codes (RFC 7636): what begins here can be finished nowhere else.
+        state, verifier = secrets.token_urlsafe(32), ""
+        redirect_uri = _redirect_uri(redirect_uri or self._redirect_uri)
+        form = {"response_type": "code", "client_id": self._client_id, "state": state,
+                "redirect_uri": redirect_uri, "scope": self._scope or None}
+        if self._facts.get("pkce", True):
+            verifier = secrets.token_urlsafe(32)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+            form.update(code_challenge=digest.decode().rstrip("="), code_challenge_method="S256")
         more = {**self._facts.get("authorization_parameters", {}), **parameters}
-        return _begin(endpoint, form, more, pkce)
+        for name in set(form).intersection(more):
+            raise ValueError(f"{name} is set by the client itself (a scope by Client(scope=))")
+        url = _absolute(None, self._endpoint("authorization_endpoint"), {**form, **more})
+        return AuthorizationRequest(url, state, verifier, redirect_uri)
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its query.
@@ -466,17 +474,11 @@ class Client:
         url, method = self._endpoint(endpoint), self._facts.get("token_endpoint_auth_method")
         method = method or ("client_secret_basic" if self._client_secret else "none")
         headers, form = _authenticate(method, self._client_id, self._client_secret, form)
-        body, content_type = _body(form)
-        request = urllib.request.Request(url, body, {**headers, **content_type}, method="POST")
+        request = urllib.request.Request(url, _form(form).encode(), headers)  # so it is a POST
         answer: Any = self._opener.open(request, timeout=self._timeout)  # follows no redirect
-        secrets = [str(form[name]) for name in form if form[name] and re.fullmatch(_MASKED, name)]
-        secrets = self._secrets(headers.get("Authorization", "")[6:], *secrets)
-        return _fields(_read(answer, MAX_ANSWER), needed, secrets, self._client_secret or "")
-
-    def _secrets(self, *more: "str | None") -> "list[str]":
-        """What no message may repeat, even where a server does."""
-        token = self._held.token if self._held else (None,) * 4
-        return [text for text in (self._client_secret, token[0], token[3], *more) if text]
+        sent = [str(form[name] or "") for name in form if re.fullmatch(_MASKED, name)]
+        sent += self._client_secret or "", headers.get("Authorization", "")[len("Basic "):]
+        return _fields(_read(answer, MAX_ANSWER), needed, sent, self._client_secret or "")
 
     @property
     def _facts(self) -> "JSON":
@@ -572,7 +574,7 @@ class Client:
             # By no more than a tenth of its life, or one of 20 seconds would never be good.
             end, now = token.expires_at, time.time()
             held = _Held(token, end and end - min(MARGIN, max(0, end - now) / 10), scope)
-            record = {**self._bound, **vars(held), "token": dict(token._asdict())}
+            record = {**self._bound, **held._asdict(), "token": dict(token._asdict())}
         try:
             if self._store is not None:
                 self._store.save(record)
@@ -592,8 +594,10 @@ class Client:
             raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for "
                             f"{_place(url)}: use another Client")
         headers = {**self._headers, **headers}
-        (held, asked), at_home, hops, renewals, waited = self._current(), True, 0, 0, 0.0
+        held, _ = self._current()
+        at_home, hops, renewals, waited = True, 0, 0, 0.0
         while True:
+            # Without the host, urllib would take the address apart once more.
             request = urllib.request.Request(url, body, headers, home[1], method=method)
             if at_home:  # RFC 6750 section 2.1; urllib may redirect other headers (issue 77842)
                 bearer = "Bearer " + held.token.access_token
@@ -606,7 +610,7 @@ class Client:
                 method, url, body, headers = new
                 hops, at_home = hops + 1, at_home and _origin(url, True) == home
                 continue
-            error: Any = _response_error(method, answer, self._secrets(held.token[0]))
+            error: Any = _response_error(method, answer, [held.token.access_token])
             again = isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
             if again and at_home and answer.status == 401 and renewals < 2:
                 held, asked = self._current(stale=held)
@@ -619,10 +623,9 @@ class Client:
             else:
                 raise error
 
-class _Held:
+class _Held(namedtuple("_", "token renew_at scope")):
     """The token in use; the clock time it counts as expired from; the scope that was asked for."""
-    def __init__(self, token: Token, renew_at: "float | None", scope: str) -> None:
-        self.token, self.renew_at, self.scope = token, renew_at, scope
+    token: Token
 
     def good(self) -> bool:
         return self.renew_at is None or time.time() < self.renew_at
@@ -646,19 +649,6 @@ class AuthorizationRequest(namedtuple("_", "url state code_verifier redirect_uri
 
     def __repr__(self) -> str:
         return f"<AuthorizationRequest to {_place(self.url)}>"
-
-def _begin(endpoint: str, form: "JSON", more: "JSON", pkce: bool) -> AuthorizationRequest:
-    """RFC 6749 section 4.1.1, with `state` against forged answers (section 10.12) and PKCE against
-    stolen codes (RFC 7636): what begins here can be finished nowhere else."""
-    import secrets
-    form["state"], verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32) if pkce else ""
-    if pkce:
-        digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-        form.update(code_challenge=digest.decode().rstrip("="), code_challenge_method="S256")
-    for name in set(form).intersection(more):
-        raise ValueError(f"{name} is set by the client itself (a scope by Client(scope=))")
-    url = _absolute(None, endpoint, {**form, **more})
-    return AuthorizationRequest(url, form["state"], verifier, form["redirect_uri"])
 
 def _code(asked: AuthorizationRequest, response: str, facts: "JSON") -> str:
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
@@ -1152,7 +1142,7 @@ def _read(answer: "_Answer", limit: int) -> Response:
         answer.trace(_traced(f"{answer.status} {answer.reason}", answer.headers, content))
     return Response(answer.status, answer.headers, answer.url, bytes(content))
 
-def _response_error(method: str, answer: "_Answer", secrets: "list[str]") -> ResponseError:
+def _response_error(method: str, answer: "_Answer", secrets: "Any") -> ResponseError:
     """With the server's own words, from its header (RFC 6750 section 3) or its JSON."""
     response = _read(answer, MAX_ANSWER)
     said = response.headers.get("WWW-Authenticate", "")
@@ -1219,8 +1209,7 @@ def _at(page: "Any", path: str) -> "Any":
 
 def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
     """The whole address, in the characters that HTTP allows."""
-    if not re.fullmatch(r"[\w%/:=&?~+!$,;'@()*\[\].-]+", url, re.ASCII):
-        url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
+    url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
         if base_url is None:
             raise ValueError(f"{_place(url)} is relative to no base_url: give the whole address")
@@ -1243,16 +1232,16 @@ def _form(fields: "Any") -> str:
     except UnicodeEncodeError:  # whose repr shows the text
         raise ValueError("a parameter has characters that UTF-8 does not have") from None
 
-def _body(data: "Any", value: object = None) -> "tuple[bytes | None, dict[str, str]]":
+def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
     if data is not None and value is not None:
         raise ValueError("give data or json, not both")
     if value is not None:
         return json.dumps(value).encode(), {"Content-type": "application/json"}
     if data is None:
         return None, {}
-    raw, form = isinstance(data, (str, bytes)), "application/x-www-form-urlencoded"
     body = data if isinstance(data, bytes) else _form(data).encode()
-    return body, {"Content-type": "application/octet-stream" if raw else form}
+    kind = {"Content-type": "application/octet-stream"}  # else urllib says that it is a form
+    return body, kind if isinstance(data, (str, bytes)) else {}
 
 def _headers(headers: "Headers") -> "dict[str, str]":
     """Checked here, since http.client would quote a bad one in its error."""
@@ -1278,10 +1267,10 @@ def _place(url: str) -> str:
     """An address without what may be secret in it: user, query, fragment."""
     return re.sub("[^/]*@", "", _printable(re.split("[?#]", url)[0]))
 
-def _printable(text: str, secrets: "Iterable[str]" = ()) -> str:
-    """What a server said, fit for a message: a line of bounded length, without what we sent."""
+def _printable(text: str, secrets: "Iterable[str | None]" = ()) -> str:
+    """What a server said, fit for a message: one bounded line, without the secrets we sent it."""
     said = text + urllib.parse.unquote(text) + urllib.parse.unquote_plus(text)
-    if any(secret in said for secret in secrets):
+    if any(secret and secret in said for secret in secrets):
         return "(not shown: it repeats a secret)"
     text = "".join(c if c.isprintable() else " " for c in text[:2000])
     text = " ".join(re.sub(r"\?\S+", "", text).split())
@@ -1311,9 +1300,9 @@ def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: floa
 
 def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float) -> "JSON":
     _origin(issuer, True)
-    scheme, _, host, path = re.split("(/+)([^/]*)", issuer.rstrip("/"), maxsplit=1)
-    others, tried = "", [f"{scheme}//{host}/.well-known/oauth-authorization-server{path}",
-                         f"{scheme}//{host}{path}/.well-known/openid-configuration"]
+    scheme, host, path, *_ = urllib.parse.urlsplit(issuer.rstrip("/"))
+    others, tried = "", [f"{scheme}://{host}/.well-known/oauth-authorization-server{path}",
+                         f"{scheme}://{host}{path}/.well-known/openid-configuration"]
     for url in tried:
         answer: Any = opener.open(url, timeout=timeout)
         found = _json(_read(answer, MAX_ANSWER).content)
@@ -1354,9 +1343,8 @@ PROVIDERS: "dict[str, JSON]" = {
     "github": _row("https://api.github.com", "https://github.com/login", "/oauth/authorize",
                    "/oauth/access_token", "/device/code", issuer="https://github.com/login/oauth",
                    token_endpoint_auth_method="client_secret_post"),
-    "gitlab": _row("https://gitlab.com/api/v4", "https://gitlab.com", "/oauth/authorize",
-                   "/oauth/token", "/oauth/authorize_device", "/oauth/revoke",
-                   issuer="https://gitlab.com"),
+    "gitlab": _row("https://gitlab.com/api/v4", "https://gitlab.com/oauth", "/authorize", "/token",
+                   "/authorize_device", "/revoke", issuer="https://gitlab.com"),
     "google": _row("https://www.googleapis.com", "https://",
                    "accounts.google.com/o/oauth2/v2/auth", "oauth2.googleapis.com/token",
                    "oauth2.googleapis.com/device/code", "oauth2.googleapis.com/revoke",
@@ -1390,8 +1378,7 @@ def main(argv: "list[str] | None" = None) -> int:
         "SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and "
         "token act for that user, else for the program itself."))
     parser.add_argument("--version", action="version", version=f"oauth2min {__version__}")
-    loopback = "http://127.0.0.1/callback"
-    parser.set_defaults(p=[], X=None, json=None, pages=False, scope=None, redirect_uri=loopback,
+    parser.set_defaults(p=[], X=None, json=None, pages=False, scope=None, redirect_uri=None,
                         device=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True  # an argument only since Python 3.7
@@ -1405,7 +1392,7 @@ def main(argv: "list[str] | None" = None) -> int:
             add("--json", help="a body to send, by POST")
             add("--pages", action="store_true", help="get all pages, a line each")
         if name == "login":
-            add("--redirect-uri", metavar="URI", default=loopback, help="as registered")
+            add("--redirect-uri", metavar="URI", help="as registered")
             add("--device", action="store_true", help="by a code, on another device")
             add("--no-browser", action="store_true", help="only show the address")
         if name in ("login", "get"):
@@ -1445,8 +1432,7 @@ def _run(args: "Any", parameters: "list[Any]", body: "Any") -> None:
         raise ValueError(f"set {name}_CLIENT_ID in the environment, and {name}_CLIENT_SECRET "
                          "unless the client is public")
     folder = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
-    mark = hashlib.sha256(f"{args.server} {client_id}".encode()).hexdigest()[:12]
-    file = f"{name.lower()}-{mark}.json"
+    file = urllib.parse.quote_plus(f"{args.server} {client_id}.json")
     store = TokenFile(args.store or os.path.join(folder, "oauth2min", file))
     login = DEVICE_CODE if args.device else "authorization_code"
     stored = (store.load() or {}).get("grant_type", "client_credentials" if secret else login)
@@ -1455,7 +1441,7 @@ def _run(args: "Any", parameters: "list[Any]", body: "Any") -> None:
         vars(store).update(load=lambda: None)  # replaced, but only once the login is done
     with Client(args.server, client_id, secret or None, scope=args.scope, store=store,
                 grant_type=login if args.command == "login" else stored,
-                redirect_uri=args.redirect_uri,
+                redirect_uri=args.redirect_uri or "http://127.0.0.1/callback",
                 trace=(lambda text: _say(text + "\n")) if args.trace else None) as client:
         style: dict[str, Any] = {"separators": (",", ":")}
         style["ensure_ascii"] = not (sys.stdout.encoding or "").lower().startswith("utf")
