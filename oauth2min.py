@@ -318,7 +318,7 @@ class Client:
         seen: set[str] = set()
         while url not in seen:
             if _origin(url, True) != _origin(first, True):
-                raise UnsafeURL(f"the next page is at {_place(url)}: the token is not for there")
+                raise UnsafeURL(f"the next page is at {_site(url)}: the token is not for there")
             seen.add(url)
             answer = self.request("GET", url)
             page = answer.json()
@@ -485,7 +485,10 @@ class Client:
         """The server's metadata; an issuer's are fetched when they are first needed."""
         if not self._server.get("token_endpoint"):
             found = _metadata(self._opener, self._server["issuer"], self._timeout)
-            self._server = {**found, **self._server}
+            # What RFC 8414 has no name for, such as `pkce`, is yours alone to say.
+            standard = {name: fact for name, fact in found.items()
+                        if name.endswith(("_endpoint", "_supported"))}
+            self._server = {**standard, **self._server}
         return self._server
 
     def _endpoint(self, name: str) -> str:
@@ -661,7 +664,7 @@ def _code(asked: AuthorizationRequest, response: str, facts: "JSON") -> str:
     # RFC 9207: an answer of another server than was asked is an attempt to mix up the two.
     if issuer and named != issuer and (named or promised and "error" not in fields):
         raise AuthorizationError(f"the answer does not come from {issuer}: nothing was sent")
-    secrets = asked.state, fields.get("code") or asked.state
+    secrets = asked.state, asked.code_verifier, fields.get("code")
     error, text, uri = (_printable(fields.get(name, ""), secrets) or None
                         for name in ("error", "error_description", "error_uri"))
     if error:
@@ -1117,7 +1120,7 @@ def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_A
     old, url = url, _joined(url, target.encode("latin-1").decode("utf-8", "replace"))
     here, there = _origin(old, True), _origin(url, True)
     if body is not None and here != there or here[0] > there[0]:  # "https" > "http"
-        raise UnsafeURL(f"{_place(old)} redirects to {_place(url)}: no https, or not for our data")
+        raise UnsafeURL(f"{_place(old)} redirects to {_site(url)}: no https, or not for our data")
     return method, url, body, headers if here == there else {}
 
 def _read(answer: "_Answer", limit: int) -> Response:
@@ -1149,14 +1152,15 @@ def _response_error(method: str, answer: "_Answer", secrets: "Any") -> ResponseE
     said += response.text if _json(response.content) else ""
     names = "error_description", "message", "detail", "title", "error", "scope"
     words = rf'\b({"|".join(names)})"?\s*[=:]\s*("(?:[^"\\]|\\.)*")'
-    found = {name: _printable(str(_json(word.encode())), secrets)
+    found = {name: _printable(str(_json(word.encode("utf-8", "replace"))), secrets)
              for name, word in reversed(re.findall(words, said))}  # so that the first one counts
     text = next((": " + found[name] for name in names[:-1] if name in found), "")
     if response.status_code < 400:
         text = ": a redirect that cannot be followed"
     if "scope" in found:  # RFC 6750 section 3: what it would have taken
         text += f": it needs the scope {found['scope']}"
-    text = f"{method} {_place(response.url)} answered {response.status_code}{text}"
+    place = _printable(_place(response.url), secrets)
+    text = f"{method} {place} answered {response.status_code}{text}"
     wait = _retry_after(response)
     if wait is None:
         return ResponseError(text, response=response)
@@ -1219,7 +1223,7 @@ def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
 def _joined(url: str, link: str) -> str:
     try:
         return _absolute(None, urllib.parse.urljoin(url, link))
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         raise UnsafeURL(f"a link at {_place(url)} leads nowhere") from None
 
 def _form(fields: "Any") -> str:
@@ -1256,21 +1260,25 @@ def _headers(headers: "Headers") -> "dict[str, str]":
 def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
     """Scheme, host and port: what a token belongs to."""
     match = _URL.match(url)
-    if not match:
-        raise UnsafeURL(f"{_place(url)} is not a web address (https://host/path, without a user)")
+    if not match or int(match.group(3) or 0) > 65535:
+        raise UnsafeURL(f"{_site(url)} is not a web address (https://host/path, without a user)")
     scheme, host, port = match.group(1).lower(), match.group(2).lower(), match.group(3)
     if scheme == "http" and not (allow_http or _LOOPBACK.fullmatch(host)):
-        raise UnsafeURL(f"{_place(url)} is not https, and not on this machine")
+        raise UnsafeURL(f"{_site(url)} is not https, and not on this machine")
     return scheme, host, int(port or (443 if scheme == "https" else 80))
 
 def _place(url: str) -> str:
     """An address without what may be secret in it: user, query, fragment."""
     return re.sub("[^/]*@", "", _printable(re.split("[?#]", url)[0]))
 
+def _site(url: str) -> str:
+    """The same without the path, which may be of a server's making."""
+    return _place("/".join(url.split("/")[:3]))
+
 def _printable(text: str, secrets: "Iterable[str | None]" = ()) -> str:
     """What a server said, fit for a message: one bounded line, without the secrets we sent it."""
     said = text + urllib.parse.unquote(text) + urllib.parse.unquote_plus(text)
-    if any(secret and secret in said for secret in secrets):
+    if any(secret and secret.lower() in said.lower() for secret in secrets):
         return "(not shown: it repeats a secret)"
     text = "".join(c if c.isprintable() else " " for c in text[:2000])
     text = " ".join(re.sub(r"\?\S+", "", text).split())

@@ -473,6 +473,19 @@ class FileTest(Case):
                 print(sys.argv[1] in str(warning))
             """, self.path()), "True\nTrue\n")
 
+    def test_a_login_needs_neither_a_browser_nor_a_stderr(self):
+        self.assertEqual(self.output("""
+            from oauth2min import Client, LoginRequired
+            sys.modules["webbrowser"], sys.stderr = None, None
+            server = {"token_endpoint": "https://127.0.0.1/t",
+                      "authorization_endpoint": "https://127.0.0.1/a"}
+            for browser in False, len:
+                try:
+                    Client(server, "i", grant_type="authorization_code").login(browser, 0.01)
+                except LoginRequired:
+                    print("not to stdout")
+            """), "not to stdout\n" * 2)
+
 
 # --- Errors ----------------------------------------------------------------------------------
 
@@ -556,11 +569,13 @@ class TokenFileTest(Case):
         self.assertIsNone(TokenFile(self.path()).load())
         self.assertIsNone(TokenFile(self.path("new/folder/token.json")).load())
 
-    def test_saving_none_removes_it(self):
+    def test_saving_none_removes_it_and_what_a_killed_writer_left(self):
         self.save({})
         for _ in range(2):
+            with open(self.path("token.json.new"), "w") as file:
+                file.write("{}")
             self.save(None)
-            self.assertFalse(os.path.exists(self.path()))
+            self.assertEqual(self.files(), ["token.json.lock"])
 
     @unittest.skipUnless(os.name == "posix", "Windows has no modes")
     def test_only_its_owner_can_read_it_whatever_the_umask(self):
@@ -732,6 +747,25 @@ class StoreTest(ServerCase):
         client.refresh()
         self.assertIn(client.token.refresh_token, json.dumps(store.record))
 
+    def test_a_token_from_elsewhere_that_could_not_be_saved_is_newer_than_the_stored_one(self):
+        def exchange(client):
+            asked = client.authorization_request()
+            client.exchange(asked, self.server.approve(asked.url))
+
+        def assign(client):
+            client.token = self.user().token
+
+        for give in exchange, assign:
+            store = Store()
+            self.user(store=store)
+            client, store.broken = self.stranger(store=store), True
+            with self.subTest(give.__name__), self.assertWarns(RuntimeWarning):
+                give(client)
+                new = client.token.refresh_token
+                self.server.expire()
+                client.get("echo")
+                self.assertEqual(self.server.forms()[-1]["refresh_token"], new)
+
     def test_a_record_holds_the_token_and_what_it_is_bound_to_and_no_more(self):
         for issuer in (self.server.url, None):
             with self.subTest(issuer=issuer):
@@ -754,7 +788,11 @@ class StoreTest(ServerCase):
         for client in (self.client(store=self.path(), metadata={"issuer": "https://b.example"}),
                        self.client("fake-post", store=self.path()),
                        self.client(store=self.path(), grant_type="authorization_code")):
-            for use in (client.access_token, client.login, client.refresh, lambda: client.token):
+            asked = client.authorization_request()
+            answer = urllib.parse.urlencode({"code": "c", "state": asked.state})
+            for use in (client.access_token, client.login, client.refresh, lambda: client.token,
+                        client.logout, lambda: setattr(client, "token", Token("a")),
+                        lambda: client.exchange(asked, answer)):
                 with self.subTest(client=client, use=use):
                     self.refused(StoreError, use)
                     self.assertEqual((self.read(), len(self.server.requests)), (before, requests))
@@ -807,7 +845,8 @@ class MakingTest(Case):
     def test_a_wrong_value_is_a_value_error_at_once(self):
         for wrong in (
                 {"client_id": ""}, {"grant_type": "password"}, {"grant_type": ""},
-                {"timeout": 0}, {"timeout": -1}, {"timeout": float("nan")},
+                {"client_id": "\ud800"}, {"client_secret": ""}, {"client_secret": "a\udfff"},
+                {"timeout": 0}, {"timeout": -1}, {"timeout": float("nan")}, {"timeout": 1e999},
                 {"max_wait": -1}, {"scope": 'a"b'}, {"scope": ["a b"]}, {"scope": "\xe4"},
                 {"redirect_uri": "callback"}, {"redirect_uri": "http://127.0.0.1/#a"},
                 {"redirect_uri": "http://127.0.0.1:99999/"}, {"redirect_uri": "http://\xe4/"},
@@ -828,7 +867,8 @@ class MakingTest(Case):
                 {"scope": [5]}, {"redirect_uri": None}, {"store": 5}, {"store": Token("a")},
                 {"base_url": 5}, {"headers": "X: a"}, {"headers": {"X": 5}}, {"timeout": "30"},
                 {"timeout": None}, {"max_wait": "60"}, {"max_wait": None}, {"handlers": [5]},
-                {"handlers": 5}, {"trace": "print"}, {"context": "ca.pem"}):
+                {"handlers": 5}, {"trace": "print"}, {"context": "ca.pem"}, {"headers": {5: "a"}},
+                {"context": types.SimpleNamespace(check_hostname=False)}):
             with self.subTest(wrong), self.assertRaises((TypeError, ValueError)):
                 self.make(**wrong)
 
@@ -961,6 +1001,7 @@ class ExchangeTest(ServerCase):
         for name, shape in (
                 ("whole", "{}?{}"), ("fragment", "{}?{}#_=_"), ("query", "{1}"),
                 ("query with a fragment", "{1}#_=_"), ("query with its mark", "?{1}"),
+                ("a path with an equals sign", "https://app.example/a=b;c=d/back?{1}"),
                 ("path and query", "/callback?{1}")):
             with self.subTest(name):
                 client, asked, answer = self.ask()
@@ -986,6 +1027,7 @@ class ExchangeTest(ServerCase):
                 ("iss with a slash more", changed(answer, iss=self.server.url + "/")),
                 ("empty iss", changed(answer, iss="")), ("no iss", changed(answer, iss=None)),
                 ("no code", changed(answer, code=None)), ("empty code", changed(answer, code="")),
+                ("empty error", changed(answer, code=None, error="")),
                 ("no query", answer.partition("?")[0]), ("nothing", "")):
             with self.subTest(name):
                 error = self.refused(AuthorizationError, client.exchange, asked, wrong)
@@ -1030,8 +1072,8 @@ class ExchangeTest(ServerCase):
         client, asked, denial = self.denied()
         self.secrets.append(asked.state)
         for name in "error", "error_description", "error_uri":
-            for text in HOSTILE, asked.state + HOSTILE:
-                wrong = changed(denial, **{"error": "access_denied", name: text})
+            for text in HOSTILE, asked.state + HOSTILE, "no " + HUSH:
+                wrong = changed(denial, **{"code": HUSH, "error": "access_denied", name: text})
                 with self.subTest(name):
                     self.refused(AuthorizationError, client.exchange, asked, wrong)
 
@@ -1324,7 +1366,8 @@ class NeighbourTest(LoginCase):
             return [talk(address, data) for data in (
                 b"GET /callback?state=" + long, long, b"GET / HTTP/1.1\r\nX: " + long,
                 b"GET /callback HTTP/1.1\r\n" + b"X: y\r\n" * 100000,
-                b"POST /callback HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + long)]
+                b"POST /callback HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + long,
+                b"POST /callback HTTP/1.1\r\nContent-Length: -1\r\n\r\n")]
 
         for answer in self.attack(attack):
             self.assertNotRegex(answer, b"^HTTP/1.[01] [123]|logged in")
@@ -1457,7 +1500,9 @@ class TerminalTest(ServerCase):
         shapes = (("query", {}, lambda url: url.partition("?")[2] + "#_=_"),
                   ("spaces and line breaks", {}, lambda url: "\n  %s\n %s  %s\n \n" % (
                       url[:30], url[30:60], url[60:])),
-                  ("bare code", not_promised, lambda url: " %s " % query_of(url)["code"]))
+                  ("bare code", not_promised, lambda url: " %s " % query_of(url)["code"]),
+                  ("bare code out of an address", not_promised, lambda url: "".join(
+                      "%%%X" % ord(letter) for letter in query_of(url)["code"])))
         terminals = each(lambda shape: self.terminal(metadata=shape[1]), shapes)
         for (name, _, shape), (paste, process, url) in zip(shapes, terminals):
             with self.subTest(name):
@@ -1540,8 +1585,8 @@ class DeviceTest(LoginCase):
         given = dict({"device_code": "dc", "user_code": "ABCD-EFGH", "expires_in": 600,
                       "verification_uri": "https://as.example/device"}, **given)
         self.server.script("/device_authorization", body=given)
-        for error in errors:
-            self.server.script("/token", status, {"error": error})
+        for error in errors:                        # None: there is no answer
+            self.server.script("/token", status, error and {"error": error}, close=not error)
         if not {"access_denied", "expired_token", "invalid_client"}.intersection(errors):
             self.server.script("/token", body=TOKEN)
         slept, client = [], self.stranger(grant_type=DEVICE_CODE)
@@ -1624,6 +1669,24 @@ class DeviceTest(LoginCase):
                 self.assertTrue(opened.wait(5))
                 self.assertEqual(given, [url])
 
+    def test_an_address_that_is_none_of_the_web_is_not_shown(self):
+        for address in None, "", "file:///etc/passwd", "javascript:alert(1)":
+            given = []
+            self.server.script("/device_authorization", body={
+                "device_code": "dc", "user_code": "ABCD", "verification_uri": address})
+            with self.subTest(address), self.quiet() as shown:
+                self.refused(UnsafeURL, self.stranger(grant_type=DEVICE_CODE).login, given.append)
+                self.assertEqual((shown.getvalue(), given), ("", []))
+
+    def test_parameters_go_with_the_request_for_a_code(self):
+        self.server.script("/device_authorization", 400, {"error": "invalid_request"})
+        self.refused(TokenError, self.stranger(grant_type=DEVICE_CODE).login, audience="a b")
+        self.assertEqual(self.server.forms("/device_authorization"), [
+            {"audience": "a b", "scope": SCOPE, "client_id": "fake-public"}])
+
+    def test_a_network_that_is_away_for_a_while_slows_it_down(self):
+        self.assertEqual(self.device(None, "authorization_pending", None)[0], [5, 10, 10, 20])
+
     def test_pending_is_pending_whatever_the_status(self):
         for status in 200, 403, 428:                # GitHub, Google for slow_down, Google
             with self.subTest(status):
@@ -1639,6 +1702,11 @@ class DeviceTest(LoginCase):
         shown = self.device(verification_uri="https://as.example/\x1b]0;a\x07?b=c" + "x" * 9999)[1]
         self.assertIn("\n\nhttps://as.example/]0;a?b=cxxx", shown)
         self.assertLess(len(shown), 3000)
+
+    def test_it_needs_no_webbrowser(self):
+        with mock.patch.dict(sys.modules, webbrowser=None):
+            for open_browser in None, False, len:
+                self.device(open_browser=open_browser)
 
 class LogoutTest(ServerCase):
     def test_both_tokens_are_revoked_the_refresh_token_first(self):
@@ -1659,6 +1727,7 @@ class LogoutTest(ServerCase):
                 ("confirmed", {}, None), ("error", {}, {"status": 503}),
                 ("refused", {}, {"status": 400}), ("hung up", {}, {"close": True}),
                 ("no endpoint", {"metadata": {at: None}}, None),
+                ("null", {"server": dict(self.server.metadata, **{at: None})}, None),
                 ("not found", {"metadata": {at: nobody}}, None),
                 ("server down", {"metadata": {at: self.deaf()}}, None),
                 ("no metadata", {"server": nobody}, None)):
@@ -1832,6 +1901,12 @@ class TokenAnswerTest(ServerCase):
                 with self.subTest(status=status, url=url):
                     self.assertEqual(self.error(status, "", {"Location": url}).status, status)
         self.assertEqual((other.connections, len(self.server.requests)), (0, 10))
+
+    def test_an_error_after_odd_parameters_is_a_token_error_all_the_same(self):
+        self.server.script("/token", 400, {"error": "bad", "error_description": "None of 5"})
+        error = self.refused(TokenError, self.client().request_token, "urn:x", code=5, state=None,
+                             password="")
+        self.assertNotIn("5", error.error_description)
 
     def test_a_secret_with_odd_characters_gets_a_hint_where_the_client_is_refused(self):
         refusal = 401, {"error": "invalid_client"}
@@ -2283,7 +2358,9 @@ class RequestTest(ServerCase):
             for url in ("echo", "/echo", self.server.url + "/v1/echo"):
                 with self.subTest(base_url=base_url, url=url):
                     self.assertEqual(client.get(url).json()["target"], "/v1/echo")
-        self.refused(ValueError, self.client(metadata={"base_url": None}).get, "echo?q=" + HUSH)
+        for url in "echo?q=" + HUSH, HUSH + "@127.0.0.1/echo", "me:%s@127.0.0.1" % HUSH:
+            self.refused((ValueError, UnsafeURL)["me" in url],
+                         self.client(metadata={"base_url": None}).get, url)
 
     def test_parameters_become_the_query(self):
         client = self.client()
@@ -2296,6 +2373,16 @@ class RequestTest(ServerCase):
                 ("echo", {"a": None, "b": 2}, "/v1/echo?b=2")):
             with self.subTest(url=url, params=params):
                 self.assertEqual(client.get(url, params).json()["target"], target)
+
+    def test_a_query_that_http_does_not_allow_is_a_mistake_and_no_matter_of_the_network(self):
+        error = self.refused(ValueError, self.client().get, "echo", "q=a b" + HUSH)
+        self.assertRegex(str(error), "address.*characters")
+
+    def test_a_parameter_that_utf_8_cannot_hold_is_refused_and_not_quoted(self):
+        client = self.client()
+        for call in client.get, client.post:
+            self.refused(ValueError, call, "echo", {"a": HUSH + "\ud800"})
+        self.assertEqual(self.server.requests, [])
 
     def test_spaces_and_umlauts_in_a_path_are_quoted_and_nothing_is_quoted_twice(self):
         client = self.client()
@@ -2371,6 +2458,15 @@ class ResponseTest(ServerCase):
                 answer = client.get("echo")
                 self.assertEqual((answer.text, answer.content), (text, body))
                 self.assertRaises(ValueError, answer.json)
+
+    def test_json_is_parsed_with_a_byte_order_mark_and_refused_with_a_value_error(self):
+        client = self.client()
+        self.server.script("/v1/echo", 200, "\ufeff[1]")
+        self.assertEqual(client.get("echo").json(), [1])
+        for body in "", "{", "[" * 100000, '{"a":' * 100000:
+            self.server.script("/v1/echo", 200, body)
+            with self.subTest(body[:9]):
+                self.assertRaises(ValueError, client.get("echo").json)
 
     def test_an_answer_without_a_body_is_empty_and_its_connection_is_used_again(self):
         client, zipped = self.client(), {"Content-Encoding": "gzip"}
@@ -2520,6 +2616,11 @@ class BearerTest(ServerCase):
         self.refused(UnsafeURL, client.get, "old")
         self.assertEqual(self.other.connections, 0)
 
+    def test_a_redirect_may_be_written_in_utf_8(self):
+        self.server.script("/v1/old", 302, "", {"Location": "straße 1".encode().decode("latin-1")})
+        self.server.script("/v1/stra%C3%9Fe%201", 200, ["there"])
+        self.assertEqual(self.client().get("old").json(), ["there"])
+
     def test_a_redirect_to_what_is_not_the_web_is_refused(self):
         client = self.client()
         for url in ("file:///etc/passwd", "ftp://127.0.0.1/?" + HUSH, "data:,x",
@@ -2608,6 +2709,7 @@ class KeepAliveTest(ServerCase):
                            (b"404 Not Found\r\nContent-Length: 10", b"abc"),
                            (b"404 Not Found\r\nContent-Length: 9999999", b"abc"),
                            (b"200 OK\r\nTransfer-Encoding: chunked", b"5\r\nab"),
+                           (b"200 OK\r\nTransfer-Encoding: chunked", b"-1\r\nab"),
                            (b"200 OK\r\nTransfer-Encoding: chunked", b"2\r\nab\r\n")):
             for before in ([], [OK]):
                 with self.subTest(head=head, body=body, before=before):
@@ -2624,7 +2726,9 @@ class KeepAliveTest(ServerCase):
                 (OK, True), (OK.replace(b"Con", b"Connection: close\r\nCon"), False),
                 (b"HTTP/1.0 200 OK\r\n\r\n{}", False), (b"HTTP/1.1 200 OK\r\n\r\n{}", False),
                 (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                 b"1\r\n{\r\n1;x=y\r\n}\r\n0\r\nX-Trailer: 1\r\n\r\n", True)):
+                 b"1\r\n{\r\n1;x=y\r\n}\r\n0\r\nX-Trailer: 1\r\n\r\n", True),
+                (b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + OK,
+                 True)):
             with self.subTest(answer):
                 raw, client = self.played(*([[answer] * 2] if reused else [[answer]] * 2))
                 self.assertEqual([client.get("x").json(), client.get("x").json()], [{}, {}])
@@ -2638,6 +2742,21 @@ class KeepAliveTest(ServerCase):
             self.server.hang_up()
             client.post("echo")                     # which is not sent twice
         self.assertEqual((self.server.connections, len(self.server.requests)), (2, 4))
+
+    def test_no_chunks_are_awaited_where_there_can_be_none(self):
+        for status in b"204 No Content", b"304 Not Modified":
+            raw = self.raw([b"HTTP/1.1 %s\r\nTransfer-Encoding: chunked\r\n\r\n" % status, OK])
+            client = self.hushed(base_url=raw.url, timeout=2)
+            self.assertEqual((client.get("x").content, client.get("x").json()), (b"", {}))
+            self.assertEqual(raw.accepted, 1)
+
+    def test_connections_to_many_origins_make_room_for_those_to_others(self):
+        client = self.hushed(metadata={"base_url": None})
+        with mock.patch("oauth2min.MAX_IDLE", 2):
+            for raw in [self.raw([OK, OK, OK]) for _ in range(4)]:
+                for _ in range(3):
+                    client.get(raw.url)
+                self.assertEqual(raw.accepted, 1)
 
     @unittest.skipUnless(hasattr(select, "poll"), "select() here takes any number")
     def test_a_connection_is_used_again_with_a_thousand_files_open(self):
@@ -2685,6 +2804,28 @@ class KeepAliveTest(ServerCase):
                     del client
                     gc.collect()
                 self.assertTrue(raw.left.wait(5))
+
+    def test_a_connection_that_is_taken_during_a_close_is_not_closed(self):
+        raw, client = self.played([OK], [OK, OK])
+        with client.open("x") as first:             # so there are two
+            client.get("x")
+            first.read()
+        (key, idle), taken = client._connections.idle.popitem(), []
+
+        class Idle(type(idle)):
+            def pop(self):
+                if self.closing:
+                    return super().pop()
+                self.closing = True                 # after one, another thread takes the next
+                for connection in self:
+                    connection.close = lambda close=connection.close: (
+                        taken or taken.append(super(Idle, self).pop()), close())
+                client.close()
+                return taken[0]
+
+        client._connections.idle[key] = Idle(idle)
+        Idle.closing = False
+        self.assertEqual(client.post("x").json(), {})
 
     def test_64_threads_each_get_their_own_answer(self):
         client, names = self.client(), iter(range(64))
@@ -2809,7 +2950,7 @@ class ProxyTest(ServerCase):
     @needs_ssl
     def test_a_tunnel_that_is_refused_is_a_network_error(self):
         warnings.simplefilter("ignore", ResourceWarning)    # http.client's own, on Python 3.6
-        _, secure, client = self.behind(b"HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n")
+        _, secure, client = self.behind(b"HTTP/1.1 407 h-u-s-h\r\nContent-Length: 0\r\n\r\n")
         self.assertIn("407", str(self.refused(URLError, client.get, "echo")))
         self.assertEqual(secure.connections, 0)
 
@@ -2817,6 +2958,12 @@ class ProxyTest(ServerCase):
         for address in ("http://proxy.invalid:3128", self.with_password("http://proxy.invalid:1")):
             os.environ["http_proxy"] = address
             self.refused(UnsafeURL, self.client().get, "echo")
+
+    def test_nor_through_a_proxy_on_this_machine(self):
+        os.environ["http_proxy"] = self.proxy.url
+        self.proxy.script("/v1/old", 302, "", {"Location": "http://api.example/v1/echo"})
+        self.refused(UnsafeURL, self.client().get, "old")
+        self.assertEqual([request.path for request in self.proxy.requests], ["/token", "/v1/old"])
 
 @needs_ssl
 class TLSTest(ServerCase):
@@ -2827,6 +2974,14 @@ class TLSTest(ServerCase):
         self.assertEqual((secure.connections, len(secure.requests)), (1, 2))
         self.assertTrue(self.client(server=secure.url, context=context).access_token())
         self.assertEqual(discover(secure.url, context)["issuer"], secure.url)
+
+    def test_a_connection_with_bytes_left_inside_of_tls_is_not_used_again(self):
+        secure, context = self.secure()
+        client = self.client(metadata=secure.metadata, context=context)
+        secure.script("/v1/echo", raw=OK + b"x" * 12000)        # in one record
+        client.get("echo")
+        self.assertEqual(client.get("echo").json()["authorization"], "Bearer")
+        self.assertEqual(secure.connections, 2)
 
     def test_a_ca_that_is_not_trusted_is_an_error_that_tells_the_way_out(self):
         secure, _ = self.secure()
@@ -2908,6 +3063,12 @@ class RateLimitTest(ServerCase):
             with self.subTest(max_wait=max_wait, waits=waits):
                 self.assertEqual(self.naps(max_wait, waits), naps)
         self.assertEqual(self.naps(9, [5], status=503), [5, 200])
+
+    def test_only_a_rate_limit_is_waited_for(self):
+        self.server.script("/v1/echo", 404)
+        with mock.patch("time.sleep") as sleep:
+            self.refused(ResponseError, self.client(max_wait=float("inf")).get, "echo")
+        sleep.assert_not_called()
 
     def test_every_way_to_ask_waits_and_sends_the_same_again(self):
         def stream(client):
@@ -3026,6 +3187,7 @@ class PagesTest(ServerCase):
     def test_the_end_is_a_link_that_is_missing_null_empty_or_seen_before(self):
         for last in ({}, {"next": None}, {"next": ""}, [], None, "text", {"next": "?p=1"},
                      {"next": "list?p=1#top"}, {"a": {"next": None}}, ([], '<?p=9>; rel="prev"'),
+                     {"next": None, "inner": {"next": "?p=9"}},
                      ([], "<?p=9>; rel=nextish"), ([], '<?p=9>; rel="prev"; title="; rel=next"'),
                      ([], "<?p=9>; rev=next")):
             with self.subTest(last):
@@ -3040,6 +3202,11 @@ class PagesTest(ServerCase):
         self.assertEqual(next(pages), page)
         self.assertIn("next=", str(self.refused(ValueError, next, pages)))
         self.assertEqual(self.walk(page, {}, next="albums.next"), ["", "p=3"])
+
+    def test_a_hostile_link_header_takes_no_time(self):
+        started = time.monotonic()
+        self.walk(([], "<" * 30000, "<a>" + ";" * 30000, "<a>; rel=" + '"' * 30000))
+        self.assertLess(time.monotonic() - started, 1)
 
     def test_a_link_that_is_no_address_is_refused(self):
         for link, following in (
@@ -3227,6 +3394,7 @@ class DiscoveryTest(ServerCase):
                                  self.server.url + "/token")
 
     def test_if_none_is_left_the_error_names_what_was_tried_and_who_answered(self):
+        self.refused(OAuth2Error, discover, self.server.url + "/nobody?" + HUSH)
         self.server.script(self.RFC8414, body={"issuer": "https://other.example" + HOSTILE})
         self.server.script(self.OPENID, body="<html>")
         error = self.refused(OAuth2Error, discover, self.server.url)
@@ -3248,6 +3416,15 @@ class DiscoveryTest(ServerCase):
                     self.assertIs(client.logout(), False)
                 else:
                     self.refused(UnsafeURL, call, client)
+
+    @needs_ssl
+    def test_a_context_that_does_not_check_is_refused(self):
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        self.refused(ValueError, discover, self.deaf().replace("http", "https"), context)
+
+    def test_a_long_issuer_does_not_make_a_long_error(self):
+        self.refused(OAuth2Error, discover, self.server.url + "/" + "x" * 5000)
 
     def test_a_client_fetches_the_metadata_once_and_only_when_needed(self):
         client = self.client(server=self.server.url, base_url=self.server.url + "/v1",
@@ -3455,6 +3632,15 @@ class CommandLineTest(LoginCase):
         self.assertEqual((record["grant_type"], list(self.stored())),
                          ("authorization_code", [path]))
 
+    def test_a_login_by_another_grant_does_not_replace_the_token_of_another_client(self):
+        self.server.device_interval = 0.01
+        self.user("fake-public", store=self.path())
+        before = self.read()
+        _, err = self.run_main("login", "spotify", "--device", "--store", self.path(), status=1,
+                               react=self.visit)
+        self.assertRegex(err, "^oauth2min: .*another client_id.*\n$")
+        self.assertEqual((self.read(), self.server.forms("/device_authorization")), (before, []))
+
     def test_a_public_client_has_no_secret(self):
         self.be("fake-public")
         self.assertIn("oauth2min login spotify", self.fails("get", "spotify", "me"))
@@ -3658,6 +3844,8 @@ class CommandLineTest(LoginCase):
                 ["logout", "spotify", "--scope", "a"], ["get", "spotify", "echo", "--device"],
                 ["get", "spotify", "echo", "another"], ["get", "spotify", "echo", "--colour"],
                 ["get", "spotify", "echo", "-p", "a"], ["get", "spotify", "echo", "--json", "{a}"],
+                ["get", "spotify", "echo", "--pages", "-X", "PUT"],
+                ["get", "spotify", "echo", "--pages", "--json", "1"],
                 ["get", "spotify", "echo", "--store"]):
             with self.subTest(arguments):
                 out, err = self.run_main(*arguments, status=2)
@@ -3692,6 +3880,7 @@ class CommandLineTest(LoginCase):
                 ("holds no", ["get", "spotify", "echo", "--store", self.path("none of ours")], ()),
                 ("cannot read", ["get", "spotify", "echo", "--store", self.folder], ()),
                 ("another", ["token", "https://as.example", "--store", self.path("mine")], ()),
+                ("another", ["login", "https://as.example", "--store", self.path("mine")], ()),
                 ("scope", ["token", "spotify", "--scope", 'a"b'], ()),
                 ("redirect_uri", ["login", "spotify", "--redirect-uri", "callback"], ()),
                 (deaf.rpartition(":")[2], ["login", "spotify", "--redirect-uri", deaf], ()),
@@ -3722,6 +3911,21 @@ class CommandLineTest(LoginCase):
     def test_a_closed_stdout_is_no_reason_to_fail_where_there_is_no_result(self):
         with contextlib.redirect_stdout(None), self.quiet():
             self.assertEqual(oauth2min.main(["logout", "spotify"]), 0)
+
+    def test_if_stderr_is_closed_stdout_has_the_results_alone(self):
+        albums = "artists/%022d/albums" % 7
+        with self.browsers("firefox", {"DISPLAY": ":0"}) as opened:
+            opened.side_effect = self.server.browser
+            for arguments, status, lines in (
+                    (["get", "spotify", "nothing"], 1, 0),
+                    (["get", "spotify", "echo", "--trace"], 0, 1),
+                    (["get", "spotify", albums, "-p", "limit=10", "--pages"], 0, 3),
+                    (["login", "spotify"], 0, 0), (["logout", "spotify"], 0, 0)):
+                out = io.StringIO()
+                with self.subTest(arguments), contextlib.redirect_stdout(out):
+                    with contextlib.redirect_stderr(None):
+                        self.assertEqual(oauth2min.main(arguments), status)
+                    self.assertEqual(len(out.getvalue().splitlines()), lines)
 
     def test_a_reader_that_has_seen_enough_ends_it_quietly(self):
         enough = threading.Event()
