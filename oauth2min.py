@@ -422,13 +422,16 @@ class Client:
         _browse(url, open_browser or False)
         interval, life = _seconds(fields.get("interval")) or 5, _seconds(fields.get("expires_in"))
         deadline = time.monotonic() + min(life or LOGIN_TIME, timeout or life or LOGIN_TIME)
+        over = LoginRequired("nobody confirmed the code in time: call login() for a new one")
+        failure: Exception = over
         while time.monotonic() + interval < deadline:
             time.sleep(interval)
             try:
                 return self.request_token(DEVICE_CODE, device_code=fields.get("device_code"))
-            except URLError:
-                interval *= 2  # section 3.5: the network may come back
+            except URLError as error:  # section 3.5: the network may come back
+                failure, interval = error, interval * 2
             except TokenError as error:
+                failure = over
                 if error.error == "access_denied":
                     raise AuthorizationError("the user said no", error=error.error) from None
                 if error.error == "slow_down":
@@ -437,7 +440,7 @@ class Client:
                     break
                 elif error.error != "authorization_pending":
                     raise
-        raise LoginRequired("nobody confirmed the code in time: call login() for a new one")
+        raise failure
 
     def logout(self) -> bool:
         """Revokes the token where the server can (RFC 7009) and forgets it in any case. Returns
@@ -1231,10 +1234,9 @@ def _form(fields: "Any") -> str:
     if isinstance(fields, str):
         return fields
     pairs = fields.items() if hasattr(fields, "items") else fields
-    try:
+    with contextlib.suppress(UnicodeEncodeError):  # whose repr shows the text
         return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
-    except UnicodeEncodeError:  # whose repr shows the text
-        raise ValueError("a parameter has characters that UTF-8 does not have") from None
+    raise ValueError("a parameter has characters that UTF-8 does not have")
 
 def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
     if data is not None and value is not None:
@@ -1317,10 +1319,10 @@ def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float
         if isinstance(found, dict):
             if found.get("issuer") == issuer and answer.status == 200:  # RFC 8414 section 3.3
                 return found
-            others = f"; one is of the issuer {_printable(str(found.get('issuer')))}"
+            others = f"; one is of the issuer {_printable(str(found.get('issuer')))[:100]}"
     places = " or ".join(map(_place, tried))
-    raise OAuth2Error(f"no metadata of {_place(issuer)} at {places}{others}: check it, or give "
-                      "the endpoints in a dict")
+    raise OAuth2Error(f"no metadata of this issuer at {places}{others}: check it, or give the "
+                      "endpoints in a dict")
 
 def _server(server: "str | Mapping[str, Any]") -> "JSON":
     if isinstance(server, str):

@@ -847,7 +847,8 @@ class MakingTest(Case):
                 {"client_id": ""}, {"grant_type": "password"}, {"grant_type": ""},
                 {"client_id": "\ud800"}, {"client_secret": ""}, {"client_secret": "a\udfff"},
                 {"timeout": 0}, {"timeout": -1}, {"timeout": float("nan")}, {"timeout": 1e999},
-                {"max_wait": -1}, {"scope": 'a"b'}, {"scope": ["a b"]}, {"scope": "\xe4"},
+                {"timeout": 1e10}, {"max_wait": -1}, {"scope": 'a"b'}, {"scope": ["a b"]},
+                {"scope": "\xe4"},
                 {"redirect_uri": "callback"}, {"redirect_uri": "http://127.0.0.1/#a"},
                 {"redirect_uri": "http://127.0.0.1:99999/"}, {"redirect_uri": "http://\xe4/"},
                 {"base_url": "ftp://api.example/"}, {"base_url": "api.example/v1"},
@@ -1402,7 +1403,8 @@ class NeighbourTest(LoginCase):
         answers, most, more = self.attack(attack)
         self.assertEqual(answers, "5000 1260\n")
         self.assertLess(most, 60)
-        self.assertLess(more, 5000)                 # of memory: not one for each request
+        if not sys.gettrace():                      # whoever traces the lines keeps a book
+            self.assertLess(more, 5000)             # of memory: not one for each request
 
     def test_a_connection_that_says_nothing_is_given_up_in_silence(self):
         class Short(socket.socket):
