@@ -840,7 +840,10 @@ def _browse(url: str, open_browser: "Browser") -> None:
     a text browser would take the terminal."""
     run: Any = open_browser
     if open_browser in (None, True):
-        import webbrowser
+        try:
+            import webbrowser
+        except ImportError:
+            return  # there is none, but the address was shown
         run = webbrowser.open
     if open_browser is None:
         with contextlib.suppress(webbrowser.Error):
