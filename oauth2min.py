@@ -1112,7 +1112,7 @@ def _network_error(error: Exception, url: str) -> Exception:
         text = f"the answer broke off or is not HTTP ({type(error).__name__}): try again"
     kind: Any = type(error) if isinstance(error, OSError) else OSError
     number = [error.errno] if isinstance(error, OSError) and error.errno else []
-    return URLError(kind(*number, f"no answer from {_place(url)}: {text}"))
+    return URLError(kind(*number, f"no answer from {_site(url)}: {text}"))
 
 def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_Answer") -> "Any":
     """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""

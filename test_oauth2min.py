@@ -473,19 +473,6 @@ class FileTest(Case):
                 print(sys.argv[1] in str(warning))
             """, self.path()), "True\nTrue\n")
 
-    def test_a_login_needs_neither_a_browser_nor_a_stderr(self):
-        self.assertEqual(self.output("""
-            from oauth2min import Client, LoginRequired
-            sys.modules["webbrowser"], sys.stderr = None, None
-            server = {"token_endpoint": "https://127.0.0.1/t",
-                      "authorization_endpoint": "https://127.0.0.1/a"}
-            for browser in False, len:
-                try:
-                    Client(server, "i", grant_type="authorization_code").login(browser, 0.01)
-                except LoginRequired:
-                    print("not to stdout")
-            """), "not to stdout\n" * 2)
-
 
 # --- Errors ----------------------------------------------------------------------------------
 
@@ -663,7 +650,7 @@ class TokenFileTest(Case):
 
             thread = threading.Thread(target=wait, daemon=True)
             thread.start()
-            self.assertFalse(locked.wait(0.1))
+            self.assertFalse(locked.wait(0.05))
             end()
             self.assertTrue(locked.wait(10))
             thread.join(10)
@@ -1516,7 +1503,7 @@ class TerminalTest(ServerCase):
                                               ({}, {"pkce": False}))
         right = self.server.approve(url)
         for wrong in (changed(right, state="wrong"), "error=access_denied", url,
-                      "https://example.com/", query_of(url)["redirect_uri"], "yes", "a-short-word",
+                      "https://example.com/", query_of(url)["redirect_uri"], "a-short-word",
                       "words that are long enough but several", "http://a-bare-code/if-you-ask-me"):
             paste(wrong)
             self.said(process, "Please paste")
@@ -1638,8 +1625,8 @@ class DeviceTest(LoginCase):
                               str(problem) + str(getattr(problem, "error", "")))
 
     def test_when_time_is_up_the_user_has_to_try_again(self):
-        for life, timeout in (0.15, None), (600, 0.15):
-            self.server.device_interval, self.server.device_expires_in = 0.05, life
+        for life, timeout in (0.06, None), (600, 0.06):
+            self.server.device_interval, self.server.device_expires_in = 0.02, life
             with self.quiet():
                 self.refused(LoginRequired, self.stranger(grant_type=DEVICE_CODE).login,
                              timeout=timeout)
@@ -3254,9 +3241,9 @@ class NetworkErrorTest(ServerCase):
             self.failed(client, socket.gaierror, "nothing.invalid")
 
     def test_a_host_name_that_nobody_can_have(self):
+        client = self.hushed(metadata={"base_url": None})
         for host in "a..example", "a" * 64 + ".example":
-            client = self.hushed(base_url="https://" + host)
-            self.refused(ValueError, client.get, "x?" + HUSH)
+            self.refused(ValueError, client.get, "https://%s/x?%s" % (host, HUSH))
 
     def test_a_server_that_does_not_answer_in_time(self):
         client = self.client(timeout=0.1)
@@ -3970,11 +3957,11 @@ class CommandLineTest(LoginCase):
     def test_it_runs_as_a_script_and_as_a_module(self):
         del os.environ["SPOTIFY_CLIENT_ID"]
         version = "oauth2min %s\n" % oauth2min.__version__
-        runs = [(self.shell(*command, *arguments), status, out, err)
-                for command in (["oauth2min.py"], ["-m", "oauth2min"])
-                for arguments, status, out, err in (
-                    (["--version"], 0, version, "^$"), (["token"], 2, "", "^usage: "),
-                    (["token", "spotify"], 1, "", "^oauth2min: set SPOTIFY_CLIENT_ID .*\n$"))]
+        runs = [(self.shell(*arguments), status, out, err) for arguments, status, out, err in (
+            (["oauth2min.py", "--version"], 0, version, "^$"),
+            (["oauth2min.py", "token"], 2, "", "^usage: "),
+            (["-m", "oauth2min", "--version"], 0, version, "^$"),
+            (["-m", "oauth2min", "token", "spotify"], 1, "", "^oauth2min: set SPOTIFY_.*\n$"))]
         for process, status, out, err in runs:
             with self.subTest(process.args):
                 said = process.communicate()
