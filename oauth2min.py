@@ -533,9 +533,9 @@ class Client:
             # GitHub says "bad_refresh_token", Twitch "Invalid refresh token", X "Value passed for
             # the token was invalid", glewlwyd nothing.
             said = f"{error.error} {error.error_description}".lower()
-            dumb = error.error is None and error.status in (400, 401)
+            silent = error.error is None and error.status in (400, 401)
             dead = "invalid_grant|(invalid|bad).refresh.token|the token was invalid"
-            if not dumb and not re.search(dead, said):
+            if not silent and not re.search(dead, said):
                 raise
             newer = self._newest()  # a process that our lock does not reach may have been first
             if newer and newer is not held:
