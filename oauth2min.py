@@ -431,14 +431,14 @@ class Client:
             except URLError as error:  # section 3.5: the network may come back
                 failure, interval = error, interval * 2
             except TokenError as error:
-                failure = over
-                if error.error == "access_denied":
-                    raise AuthorizationError("the user said no", error=error.error) from None
-                if error.error == "slow_down":
+                failure, said = over, error.error or error.error_description  # Twitch
+                if said == "access_denied":
+                    raise AuthorizationError("the user said no", error=said) from None
+                if said == "slow_down":
                     interval += 5  # section 3.5
-                elif error.error == "expired_token":
+                elif said == "expired_token":
                     break
-                elif error.error != "authorization_pending":
+                elif said != "authorization_pending":
                     raise
         raise failure
 

@@ -24,7 +24,9 @@ from unittest import mock
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from played import (ACCESS, ASKED, BACK, CODE, DEVICE, GOOD, HOME, ID, PATIENCE, REFRESH, SECRET,
-                    SERVER, STATE, VERIFIER, Played, Store, check, hang, oauth2min)
+                    SERVER, STATE, VERIFIER, Played, Store, check, hang)
+
+import oauth2min
 
 EXAMPLES = 300      # for each test
 CODE_GRANT = "authorization_code"
@@ -78,7 +80,8 @@ def like_json(text):
 SENT = spelt(SECRET) + spelt(ACCESS) + spelt(REFRESH) + spelt(CODE) + spelt(VERIFIER)
 anything = st.text(st.characters(), max_size=20)        # with lone surrogates
 numbers = st.one_of(st.integers(), st.floats(), some([10 ** 400, 9.5e9, 60, 1, 1e-9]))
-starts = some(["", "/", "?page=2", "next", HOME, "https:", "http:", "//", "http://localhost:1/", "%",
+starts = some(["", "/", "?page=2", "next", HOME, "https:", "http:", "//", "http://localhost:1/",
+               "%",
                "http://127.0.0.1:99999/", "http://a..b/", "file:", "http://a@b", ":", "\\"])
 places = st.builds("{}{}".format, starts, st.one_of(st.just(""), anything))
 urls = st.builds("{}{}{}".format, starts, st.one_of(some(SENT), anything, st.just("")), starts)
@@ -290,6 +293,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGALRM, hang)
     for name in filter(lambda name: name.startswith("test_"), dir(Fuzz)):
         test = settings(max_examples=EXAMPLES, database=None, deadline=None, print_blob=True,
+                        report_multiple_bugs=False,     # smaller examples sooner
                         suppress_health_check=list(HealthCheck))(getattr(Fuzz, name))
         setattr(Fuzz, name, seed(SEED)(test))
-    unittest.main()
+    unittest.main(failfast=True)

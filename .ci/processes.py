@@ -53,7 +53,8 @@ class Case(unittest.TestCase):
         self.path = os.path.join(folder.name, "token.json")
 
     def start(self, rounds):
-        process = context.Process(target=work, args=(self.server.metadata, self.path, rounds))
+        process = context.Process(  # type: ignore[attr-defined]
+            target=work, args=(self.server.metadata, self.path, rounds))
         process.start()
         return process
 

@@ -42,8 +42,9 @@ class Case(unittest.TestCase):
             XDG_STATE_HOME=os.path.join(self.folder, "state"), no_proxy="127.0.0.1")
         self.environment.pop("PYTHONPATH", None)
 
-    def copy(self, *folder):
-        folder = os.path.join(self.folder, *folder)
+    def copy(self, name):
+        """A folder with nothing in it but the file."""
+        folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
         shutil.copy(os.path.join(ROOT, "oauth2min.py"), folder)
         return folder
@@ -191,17 +192,16 @@ class Packages(Case):
             info = name + ".dist-info/"
             self.assertEqual(set(archive.namelist()), {"oauth2min.py", *(info + part for part in (
                 "METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"))})
-            metadata = email.message_from_bytes(archive.read(info + "METADATA"))
-            with open(os.path.join(source, "oauth2min.py"), "rb") as file:
-                self.assertEqual(archive.read("oauth2min.py"), file.read())
+            module = archive.read("oauth2min.py").decode()
+            self.assertEqual(module, self.read(source, "oauth2min.py"))
+            head, _, text = archive.read(info + "METADATA").decode().partition("\n\n")
+        metadata = email.message_from_string(head)
         for key, value in (("Name", "oauth2min"), ("Version", oauth2min.__version__),
                            ("Requires-Python", ">=3.6"), ("Requires-Dist", None),
                            ("Description-Content-Type", "text/markdown")):
             self.assertEqual(metadata[key], value)
         self.assertEqual(metadata["License-Expression"] or metadata["License"], "0BSD")
-        with open(os.path.join(source, "README.md"), encoding="utf-8") as file:
-            text = metadata.get_payload(decode=True).decode()
-            self.assertEqual(text.strip(), file.read().strip())
+        self.assertEqual(text.strip(), self.read(source, "README.md").strip())
         with tarfile.open(sdist) as archive:
             files = {member.name[len(name) + 1:] for member in archive if member.isfile()}
         self.assertEqual({file for file in files if ".egg-info/" not in file}, {
@@ -210,6 +210,10 @@ class Packages(Case):
             for installer in self.pip, self.uv:
                 with self.subTest(package, installer=installer.__name__):
                     self.use(installer(package))
+
+    def read(self, *path):
+        with open(os.path.join(*path), encoding="utf-8") as file:
+            return file.read()
 
     def python(self, *arguments):
         status, out, said = self.run_in(self.folder, sys.executable, *arguments)

@@ -35,7 +35,7 @@ class RedisStore:
         self.redis, self.key = redis.Redis.from_url(os.environ["REDIS_URL"]), key
 
     def load(self):
-        return json.loads((self.redis.get(self.key) or b"null").decode())
+        return json.loads(self.redis.get(self.key) or "null")
 
     def save(self, record):
         self.redis.set(self.key, json.dumps(record))
