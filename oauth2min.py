@@ -670,12 +670,12 @@ def _code(asked: AuthorizationRequest, response: str, facts: "JSON") -> str:
     secrets = asked.state, asked.code_verifier, fields.get("code")
     error, text, uri = (_printable(fields.get(name, ""), secrets) or None
                         for name in ("error", "error_description", "error_uri"))
-    if error:
+    if fields.get("error"):
         advice = ("the user or the server said no" if error == "access_denied" else
                   "check client_id, redirect_uri and scope against what is registered there")
         raise AuthorizationError(": ".join(filter(None, (error, text, advice))),
                                  error=error, error_description=text, error_uri=uri)
-    return fields.get("code", "")
+    return fields["code"]
 
 def _answer_to(state: str, response: str) -> "dict[str, str] | None":
     """The fields of an address or its query, if they answer the request with this state. None if
@@ -1278,7 +1278,7 @@ def _place(url: str) -> str:
 
 def _site(url: str) -> str:
     """The same without the path, which may be of a server's making."""
-    return _place("/".join(url.split("/")[:3]))
+    return _place(re.sub("(?s)^([^:/?#]*:?(//[^/]*)?).*", r"\1", url))
 
 def _printable(text: str, secrets: "Iterable[str | None]" = ()) -> str:
     """What a server said, fit for a message: one bounded line, without the secrets we sent it."""

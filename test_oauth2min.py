@@ -1016,6 +1016,7 @@ class ExchangeTest(ServerCase):
                 ("empty iss", changed(answer, iss="")), ("no iss", changed(answer, iss=None)),
                 ("no code", changed(answer, code=None)), ("empty code", changed(answer, code="")),
                 ("empty error", changed(answer, code=None, error="")),
+                ("blank error", changed(answer, code=None, error=" ")),
                 ("no query", answer.partition("?")[0]), ("nothing", "")):
             with self.subTest(name):
                 error = self.refused(AuthorizationError, client.exchange, asked, wrong)
@@ -2613,7 +2614,8 @@ class BearerTest(ServerCase):
     def test_a_redirect_to_what_is_not_the_web_is_refused(self):
         client = self.client()
         for url in ("file:///etc/passwd", "ftp://127.0.0.1/?" + HUSH, "data:,x",
-                    "http://%s@127.0.0.1/x" % HUSH, "http://[", "http://[::1", "//[" + HUSH):
+                    "http://%s@127.0.0.1/x" % HUSH, "http://[", "http://[::1", "//[" + HUSH,
+                    "file:" + HUSH, "x:/" + HUSH + "/y"):
             with self.subTest(url):
                 self.server.script("/v1/old", 302, "", {"Location": url})
                 self.refused(UnsafeURL, client.get, "old")

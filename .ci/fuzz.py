@@ -21,7 +21,7 @@ import unittest
 import urllib.parse
 from unittest import mock
 
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, example, given, seed, settings
 from hypothesis import strategies as st
 from played import (ACCESS, ASKED, BACK, CODE, DEVICE, GOOD, HOME, ID, PATIENCE, REFRESH, SECRET,
                     SERVER, STATE, VERIFIER, Played, Store, check, hang)
@@ -81,8 +81,7 @@ SENT = spelt(SECRET) + spelt(ACCESS) + spelt(REFRESH) + spelt(CODE) + spelt(VERI
 anything = st.text(st.characters(), max_size=20)        # with lone surrogates
 numbers = st.one_of(st.integers(), st.floats(), some([10 ** 400, 9.5e9, 60, 1, 1e-9]))
 starts = some(["", "/", "?page=2", "next", HOME, "https:", "http:", "//", "http://localhost:1/",
-               "%",
-               "http://127.0.0.1:99999/", "http://a..b/", "file:", "http://a@b", ":", "\\"])
+               "%", "http://127.0.0.1:99999/", "http://a..b/", "file:", "http://a@b", ":", "\\"])
 places = st.builds("{}{}".format, starts, st.one_of(st.just(""), anything))
 urls = st.builds("{}{}{}".format, starts, st.one_of(some(SENT), anything, st.just("")), starts)
 words = st.one_of(some(SENT), some(ERRORS), urls, times(anything, 99),
@@ -138,6 +137,15 @@ def answers(draw, documents, *statuses):
     return (start + body)[:100000]          # what a pair of sockets holds
 
 
+def ok(body, *lines):
+    """An answer for an example: what once went wrong is tried every time."""
+    return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", body]).encode()
+
+
+def moved(place):
+    return ok("", "Location: " + place).replace(b"200", b"302")
+
+
 ANY = answers(values, 200, 200, 200, 302, 307, 400, 401, 401, 403, 429, 503)
 
 
@@ -148,6 +156,8 @@ def scripts(*first):
 # --- The tests -------------------------------------------------------------------------------
 
 class Fuzz(unittest.TestCase):
+    @example([ok("-5\r\n{}\r\n", "Transfer-Encoding: chunked")], "request_token")
+    @example([ok(r'{"access_token": "a", "refresh_token": "\ud800"}')] * 2, "refresh")
     @given(scripts(answers(tokens, 200, 200, 400), answers(tokens, 200, 401)),
            some(["access_token", "refresh", "logout", "exchange", "request_token"]))
     def test_token_answers(self, script, action):
@@ -162,6 +172,13 @@ class Fuzz(unittest.TestCase):
                 self.assertEqual(got.raw["access_token"], got.access_token)
             played.attempt(client.access_token)     # what was kept can be used, or says why not
 
+    @example([ok(r'{"error":"\ud800"}', "Content-Type: x/y; charset=unicode_escape").replace(
+        b"200", b"400")], "get", HOME, 0, "/")
+    @example([ok("[" * 99999)], "get", HOME, 0, "/")
+    @example([moved("http://127.0.0.1:99999/")], "get", HOME, 0, "/")
+    @example([moved("http://a..b/")], "get", HOME, 0, "/")
+    @example([moved("/" + ACCESS)], "get", HOME, 0, "/")
+    @example([moved("file:" + ACCESS)], "get", HOME, 0, "/")
     @given(scripts(), some(["get", "post", "open"]), some([None, HOME]), some([0, 60]), places)
     def test_api_answers(self, script, action, base_url, max_wait, url):
         with Played(script) as played:
@@ -174,6 +191,10 @@ class Fuzz(unittest.TestCase):
                 self.assertIsInstance(got.text + repr(got), str)
                 played.attempt(got.json, ValueError)
 
+    @example([ok("{}", "Link: " + "<" * 60000)], None)
+    @example([ok('{"next": [[]]}')], "next")
+    @example([ok(r'{"next": "\ud800"}')] * 2, ("next", "cursor"))
+    @example([ok('{"next": "https://' + ACCESS + '"}')], None)
     @given(scripts(answers(objects(values, next="/2", meta={"next": "3"}), 200)),
            some([None, "next", "meta.next", ("meta.next", "cursor"), lambda page: page["next"]]))
     def test_pages(self, script, next):
@@ -184,6 +205,9 @@ class Fuzz(unittest.TestCase):
             played.attempt(lambda: list(zip(range(9), client.pages(HOME, next=next))), ValueError,
                            *theirs)
 
+    @example([ok(json.dumps({**SERVER, "token_parameters": 5})), GOOD], "access_token")
+    @example([ok(json.dumps({**SERVER, "authorization_parameters": 5}))], "authorization_request")
+    @example([ok(json.dumps({**SERVER, "offline": "\x1b" * 999})), GOOD], "logout")
     @given(scripts(answers(metadata, 200), answers(metadata, 200)), some(
         ["access_token", "login", "logout", "authorization_request", "exchange", "discover"]))
     def test_metadata(self, script, action):
@@ -194,6 +218,8 @@ class Fuzz(unittest.TestCase):
             played.attempt(lambda: oauth2min.discover(HOME) if action == "discover" else
                            getattr(client, action)(*arguments), ValueError)  # no such endpoint
 
+    @example([ok('{"user_code": "1", "verification_uri": "%s", "device_code": []}' % HOME), GOOD])
+    @example([ok('{"user_code": "1", "verification_uri": "%s"}' % SECRET)])
     @given(scripts(answers(objects(values, device_code=CODE, user_code="ABCD", interval=5,
                                    expires_in=600, verification_uri=HOME), 200),
                    answers(objects(values, error="authorization_pending"), 400),
@@ -203,6 +229,7 @@ class Fuzz(unittest.TestCase):
             played.attempt(lambda: played.client(grant_type=DEVICE).login())
             self.assertTrue(played.said.getvalue().replace("\n", "").isprintable())
 
+    @example("state=" + STATE + "&error=%20", "", 0)
     @given(joined(some(["?", "&", "&code=" + CODE, "&state=" + STATE, "&iss=" + HOME, "&iss=x",
                         "&error=", "&error_description=", "&error_uri=", "\n"]), words, size=8),
            some(["", "state=" + STATE, "code=1&state=" + STATE]), st.integers(0, 50))
@@ -240,10 +267,14 @@ class Fuzz(unittest.TestCase):
             played.attempt(lambda: getattr(played.client(server, grant_type=DEVICE), action)(),
                            ValueError, TypeError)
 
-    @given(st.lists(joined(some(["GET ", "POST ", "/callback", "?", " HTTP/1.1", "\r\n", "\x00",
-                                 "\r\n\r\n", "\r\nHost: PLACE", "Content-Length: 9", "&state=x",
-                                 "&state=STATE", "&code=1", "error="]), anything, size=12),
-                    max_size=5), answers(tokens, 200))
+    @given(st.lists(mostly(
+        st.builds("{} {}?{}{}{} HTTP/1.1\r\n{}\r\n\r\n".format, some(["GET", "POST", "PUT"]), some(
+            ["/callback", "/callback", "/"]), some(["state=STATE", "state=x", ""]), some(
+            ["&code=1", "&error=no", ""]), some(["", "&state=x", "&code=2"]), some(
+            ["Host: PLACE", "Host: PLACE", "Host: evil", ""])),
+        joined(some(["GET ", "POST ", "/callback?state=STATE&code=1", " HTTP/1.1", "\r\n", "\x00",
+                     "\r\n\r\n", "Host: PLACE\r\n", "Content-Length: 9", "Expect: 100-continue"]),
+               anything, size=9)), max_size=5), answers(tokens, 200))
     def test_callback(self, requests, answer):
         right, seen = "GET /callback?code=1&state=STATE HTTP/1.1\r\nHost: PLACE\r\n\r\n", []
 
@@ -264,7 +295,9 @@ class Fuzz(unittest.TestCase):
             played.attempt(lambda: played.client(grant_type=CODE_GRANT).login(browse))
         for request, page in seen:
             ended = b"You are logged in" in page or b"The login failed" in page
-            self.assertTrue("&state=STATE" in request or not ended, request)
+            self.assertTrue("state=STATE" in request or not ended, request)
+            if ended:
+                self.assertNotRegex(request, "^PUT|Host: evil|state=x|code=1&code=2")
             if page.startswith(b"HTTP"):        # and not as HTTP/0.9 wants it
                 self.assertIn(page[9:12], [b"200"] if ended else [b"400", b"404", b"405"])
 

@@ -192,8 +192,8 @@ class Packages(Case):
             info = name + ".dist-info/"
             self.assertEqual(set(archive.namelist()), {"oauth2min.py", *(info + part for part in (
                 "METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"))})
-            module = archive.read("oauth2min.py").decode()
-            self.assertEqual(module, self.read(source, "oauth2min.py"))
+            code = archive.read("oauth2min.py").decode()
+            self.assertEqual(code, self.read(source, "oauth2min.py"))
             head, _, text = archive.read(info + "METADATA").decode().partition("\n\n")
         metadata = email.message_from_string(head)
         for key, value in (("Name", "oauth2min"), ("Version", oauth2min.__version__),
