@@ -956,10 +956,10 @@ class Response(namedtuple("_", "status_code headers url content")):
 
     def json(self) -> "Any":
         """The body parsed. Raises ValueError if it is not JSON."""
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             return json.loads(self.text.lstrip("\ufeff"))
-        except RecursionError:
-            raise ValueError("this JSON is nested too deeply") from None
+        raise ValueError(f"{_site(self.url)} answered {self.status_code} with {len(self.content)} "
+                         "bytes that are not JSON: is this the right address?")
 
 def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
     """urllib's own, without its handlers for file: and ftp:, for connections and for redirects."""
