@@ -17,9 +17,9 @@
             print(item["track"]["name"])
 
 It follows RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE), 8252 (native
-applications), 8414 (metadata), 8628 (devices), 9207 (issuer), 9700 (what went wrong so far). Not
+applications), 8414 (metadata), 8628 (devices), 9207 (issuer), 9700 (security). Not
 here: implicit and password grant (RFC 9700 sections 2.1.2, 2.4), validation of ID tokens (that
-takes RSA, which the library has not), async (`await asyncio.to_thread(client.get, url)`). Calls
+takes RSA, which Python lacks), async (`await asyncio.to_thread(client.get, url)`). Calls
 point down: read it from the top, stop at any banner."""
 import base64
 import contextlib
@@ -58,7 +58,7 @@ __all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client", 
            "OAuth2Error", "RateLimited", "Response", "ResponseError", "StoreError", "Token",
            "TokenError", "TokenFile", "UnsafeURL", "discover", "main"]
 
-MARGIN = 30             # seconds before its end that a token counts as expired: it has a way to go
+MARGIN = 30             # seconds: a token counts as expired this early, it has yet to travel
 LOGIN_TIME = 300        # seconds that a user has in the browser
 MAX_ANSWER = 1 << 20    # bytes read of a token answer, of metadata, of an error
 MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, gzip undone: room for honest data
@@ -91,7 +91,7 @@ class ResponseError(OAuth2Error):
     response: "Response"
 
 class RateLimited(ResponseError):
-    """429, or 503 with Retry-After: try again then, or have `Client(max_wait=60)` do it."""
+    """429, or 503 with Retry-After: wait `.retry_after` seconds, or let `Client(max_wait=60)`."""
     retry_after = 1.0  # seconds; this many where the server does not say
 
 class LoginRequired(OAuth2Error):
@@ -114,7 +114,7 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
         # It goes into a header: a line break would begin one of the server's choice.
         if not isinstance(access_token, str) or not re.fullmatch("[!-~]+", access_token):
             raise ValueError("an access token is a string of visible ASCII characters")
-        if type(expires_at) not in (int, float, type(None)):
+        if type(expires_at) not in (int, float, type(None)) or not abs(expires_at or 0) < 1e12:
             raise ValueError("expires_at is a number of seconds, as time.time() gives, or None")
         if not all(isinstance(text, (str, type(None))) for text in (refresh_token, scope)):
             raise ValueError("refresh_token and scope are strings or None")
@@ -133,7 +133,7 @@ class TokenFile:
     store has the same three methods; `load` and `save` are only called inside `with lock()`."""
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         path = os.path.expanduser(os.fspath(path))
-        if not path or path.startswith("~"):
+        if not path or path.startswith("~") or os.path.exists(path) and not os.path.isfile(path):
             raise ValueError(f"{path!r} is no path of a file (or there is no home directory)"
                              ": name another")
         self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
@@ -142,7 +142,7 @@ class TokenFile:
         return f"TokenFile({self.path!r})"
 
     def load(self) -> "JSON | None":
-        """The record, None without a file. A damaged one is kept aside, named in a StoreError."""
+        """The record, None without a file. A damaged one is moved aside: a StoreError."""
         try:
             with open(self.path, "rb") as file:
                 record = _json(file.read())
@@ -162,7 +162,7 @@ class TokenFile:
         new = self.path + ".new"
         for path in (new, self.path) if record is None else (new,):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)  # new: of a process that was killed
+                os.unlink(path)  # `new` may be left from a process that was killed
         if record is None:
             return
         try:
@@ -174,7 +174,7 @@ class TokenFile:
             os.replace(new, self.path)
         finally:
             with contextlib.suppress(OSError):
-                os.unlink(new)  # only there if the disk is full
+                os.unlink(new)  # only there if writing failed, as on a full disk
 
     @contextlib.contextmanager
     def lock(self) -> "Iterator[None]":
@@ -216,7 +216,7 @@ class Client:
     request; `max_wait`: seconds in all that one may wait for a rate limit. `context` is for a
     private CA or a client certificate; `handlers` are further urllib handlers (ProxyHandler);
     `trace` gets every HTTP message as text, secrets masked: try `print`. Threads may share a
-    client. A wrong value is a ValueError, here and not later."""
+    client. A wrong value is a ValueError or TypeError, here and not later."""
     def __init__(self, server: "str | Mapping[str, Any]", client_id: str,
                  client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
@@ -291,8 +291,7 @@ class Client:
         (a 401 first renews the token). LoginRequired: no usable token. UnsafeURL: an address that
         the token is not for. URLError: the network failed."""
         body, content_type = _body(data, json)
-        own = _headers(headers) if headers else {}
-        sent = {"Accept-encoding": "gzip", **content_type, **own}
+        sent = {"Accept-encoding": "gzip", **content_type, **_headers(headers)}
         url = _absolute(self._base_url, url, params)
         response = _read(self._send(method, url, body, sent), MAX_CONTENT)
         if len(response.content) > MAX_CONTENT:
@@ -312,8 +311,8 @@ class Client:
         The next page is found by `Link: rel=next`, or a link called `next` or `@odata.nextLink` on
         the page or one level down. `next="paging.next"` names the link; `("meta.next_token",
         "pagination_token")` a cursor and the parameter for it; a function gets the page, returns
-        the link. It ends at a link that is missing, empty or seen before; UnsafeURL: at another
-        origin, which would get the token."""
+        the link. It ends at a link that is missing, empty or seen before; one to another origin,
+        which would get the token, is an UnsafeURL."""
         first = url = _absolute(self._base_url, url, params)
         seen: set[str] = set()
         while url not in seen:
@@ -324,7 +323,7 @@ class Client:
             page = answer.json()
             yield page
             link = _next_link(answer, page, first, next)
-            url = _joined(answer.url, link) if link else url
+            url = _joined(answer.url, link) if link else url  # seen before: the end
 
     def access_token(self) -> str:
         """A valid access token, renewed if need be, for use with any other HTTP library: ask for
@@ -347,15 +346,15 @@ class Client:
             raise TypeError("assign a Token, or None to forget it")
         with self._alone():
             self._newest()  # a StoreError if it is not ours to replace
-            self._keep(token, self._scope)
+            self._keep(token and Token(*token), self._scope)  # checked: _replace() does not
 
     # --- logging in and out ---
     def login(self, open_browser: "Browser" = None, timeout: "float | None" = None,
               **parameters: str) -> Token:
         """Makes sure that there is a usable token; asks the user only if there is none, or if more
-        scope is wanted now than was asked for then. The address is shown on stderr in any case,
-        and the one that a browser elsewhere ends at can be pasted on the terminal. `open_browser`
-        is True, False, a function that gets the address, or None: where a browser makes sense.
+        scope is wanted now than was asked for last time. The address is shown on stderr in any
+        case, and the one that a browser elsewhere ends at can be pasted. `open_browser` is True,
+        False, a function that gets the address, or None: where a browser makes sense.
         `parameters` are added to the authorization request. AuthorizationError: the answer is no.
         LoginRequired: `timeout` seconds are over (300 in a browser, the life of a device code)."""
         with contextlib.suppress(LoginRequired):
@@ -399,7 +398,7 @@ class Client:
         """The second half: `response` is the address that the browser ended at, or its query.
         AuthorizationError if it is no answer to this request (then nothing is sent and the code
         is not spent), or if the answer is no."""
-        asked = AuthorizationRequest(*authorization_request)
+        asked = AuthorizationRequest(*authorization_request)  # a session may make it a list
         with self._alone():
             self._newest()  # a StoreError comes now, while the code is not spent
         self.token = token = self.request_token(
@@ -413,15 +412,16 @@ class Client:
         fields = self._post("device_authorization_endpoint",
                             {"scope": self._scope or None, **parameters}, "user_code")
         url, code = (
-            "".join(filter(str.isprintable, str(text)[:2000]))  # a terminal obeys what is not
+            "".join(filter(str.isprintable, str(text)[:2000]))  # a terminal would obey the rest
             for text in (fields.get("verification_uri") or fields.get("verification_url"),
                          fields["user_code"]))
-        _origin(url, True)  # there may be none, or one that leads into a file
+        _origin(url, True)  # UnsafeURL: there is none, or it could open a file
         _say(f"To log in, open this address in any browser, and type the code {code} there:"
              f"\n\n{url}\n")
         _browse(url, open_browser or False)
-        interval, life = _seconds(fields.get("interval")) or 5, _seconds(fields.get("expires_in"))
-        deadline = time.monotonic() + min(life or LOGIN_TIME, timeout or life or LOGIN_TIME)
+        interval = _seconds(fields.get("interval")) or 5
+        life = _seconds(fields.get("expires_in")) or LOGIN_TIME
+        deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
         over = LoginRequired("nobody confirmed the code in time: call login() for a new one")
         failure: Exception = over
         while time.monotonic() + interval < deadline:
@@ -431,14 +431,14 @@ class Client:
             except URLError as error:  # section 3.5: the network may come back
                 failure, interval = error, interval * 2
             except TokenError as error:
-                failure, said = over, error.error or error.error_description  # Twitch
+                failure, said = over, error.error or error.error_description  # so Twitch
                 if said == "access_denied":
                     raise AuthorizationError("the user said no", error=said) from None
                 if said == "slow_down":
                     interval += 5  # section 3.5
                 elif said == "expired_token":
                     break
-                elif said != "authorization_pending":
+                elif said != "authorization_pending" and error.status < 500:
                     raise
         raise failure
 
@@ -452,8 +452,12 @@ class Client:
                     return False
                 for name in ("refresh_token", "access_token"):  # what lasts comes first
                     form = {"token": getattr(held.token, name), "token_type_hint": name}
-                    if form["token"]:
-                        self._post("revocation_endpoint", form)
+                    try:
+                        if form["token"]:
+                            self._post("revocation_endpoint", form)
+                    except TokenError as error:
+                        if error.error != "invalid_token":  # Google, of one that is dead already
+                            raise
                 return True
             except (OSError, OAuth2Error):
                 return False
@@ -479,9 +483,16 @@ class Client:
         headers, form = _authenticate(method, self._client_id, self._client_secret, form)
         request = urllib.request.Request(url, _form(form).encode(), headers)  # so it is a POST
         answer: Any = self._opener.open(request, timeout=self._timeout)  # follows no redirect
-        sent = [str(form[name] or "") for name in form if re.fullmatch(_MASKED, name)]
-        sent += self._client_secret or "", headers.get("Authorization", "")[len("Basic "):]
-        return _fields(_read(answer, MAX_ANSWER), needed, sent, self._client_secret or "")
+        secrets = [str(form[name] or "") for name in form if re.fullmatch(_MASKED, name)]
+        secrets += self._client_secret or "", headers.get("Authorization", "")[len("Basic "):]
+        return _fields(_read(answer, MAX_ANSWER), needed, secrets, self._client_secret or "")
+
+    def _endpoint(self, name: str) -> str:
+        url = str(self._facts.get(name) or "")
+        if not url:
+            raise ValueError(f"this needs {name!r}, which the server's metadata does not have")
+        _origin(url, self._allow_http)
+        return url
 
     @property
     def _facts(self) -> "JSON":
@@ -494,12 +505,43 @@ class Client:
             self._server = {**standard, **self._server}
         return self._server
 
-    def _endpoint(self, name: str) -> str:
-        url = str(self._facts.get(name) or "")
-        if not url:
-            raise ValueError(f"this needs {name!r}, which the server's metadata does not have")
-        _origin(url, self._allow_http)
-        return url
+    # --- sending ---
+    def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
+        home = self._home or _origin(url, self._allow_http)  # nobody else sees the token
+        if _origin(url, True) != home:
+            raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for "
+                            f"{_place(url)}: use another Client")
+        headers = {**self._headers, **headers}
+        held, _ = self._current()
+        at_home, hops, renewals, waited = True, 0, 0, 0.0
+        while True:
+            # The host (origin_req_host, for cookies): else urllib parses the address once more.
+            request = urllib.request.Request(url, body, headers, home[1], method=method)
+            if at_home:  # RFC 6750 section 2.1; urllib may redirect other headers (issue 77842)
+                bearer = "Bearer " + held.token.access_token
+                request.add_unredirected_header("Authorization", bearer)
+            answer: Any = self._opener.open(request, timeout=self._timeout)
+            if answer.status < 400 and answer.status not in _REDIRECTS:
+                return answer  # type: ignore[no-any-return]
+            new = _redirected(method, url, body, headers, answer) if hops < 10 else None
+            if new:
+                method, url, body, headers = new
+                hops, at_home = hops + 1, at_home and _origin(url, True) == home
+                continue
+            error: Any = _response_error(method, answer, [held.token.access_token])
+            again = isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
+            if at_home and answer.status == 401 and renewals < 2:
+                held, asked = self._current(stale=held)
+                renewals += 2 if asked else 1  # what another process had stored may be as stale
+            elif (again and isinstance(error, RateLimited)
+                    and waited + error.retry_after <= self._max_wait):
+                time.sleep(error.retry_after)
+                waited += error.retry_after
+                held, _ = self._current()
+            else:
+                raise error
+            if not again:
+                raise error
 
     # --- keeping the token good ---
     def _current(self, stale: "_Held | None" = None) -> "tuple[_Held, bool]":
@@ -549,7 +591,7 @@ class Client:
 
     @contextlib.contextmanager
     def _alone(self) -> "Iterator[None]":
-        # One a process: after a fork, a thread that is not here may have its parent's for ever.
+        # One a process: a forked child has its parent's lock, but not the thread that holds it.
         lock = self._locks.setdefault(os.getpid(), threading.RLock())
         with lock, contextlib.ExitStack() if self._store is None else self._store.lock():
             yield
@@ -559,16 +601,18 @@ class Client:
         could not be saved is newer than the one in the store."""
         record = None if self._store is None else self._store.load()
         if record is None:
+            if self._store is not None and self._held and self._held.token == self._seen:
+                self._held = self._seen = None  # another process has logged out
             return self._held
         try:
             held = _Held(Token(**record["token"]), record["renew_at"], str(record["scope"]))
-            held.good()  # or a TypeError
+            held.good()  # a TypeError if renew_at is no number
         except (KeyError, TypeError, ValueError):
             raise StoreError(f"{self._store!r} holds no token: name another store") from None
         for name, mine in self._bound.items():
             if record.get(name) != mine:
                 raise StoreError(f"{self._store!r} is of another {name}: name another store")
-        enough = set(self._scope.split()) <= set(held.scope.split())
+        enough = set(self._scope.split()) <= set(held.scope.split())  # a program asks for more
         if held.token != self._seen and (enough or self._grant_type != "client_credentials"):
             self._held, self._seen = held, held.token
         return self._held
@@ -577,7 +621,7 @@ class Client:
         """Saves, then uses: no other process may start from a token that is used up."""
         held = record = None
         if token is not None:
-            # By no more than a tenth of its life, or one of 20 seconds would never be good.
+            # A tenth of its life at most, or one of 20 seconds would never count as good.
             end, now = token.expires_at, time.time()
             held = _Held(token, end and end - min(MARGIN, max(0, end - now) / 10), scope)
             record = {**self._bound, **held._asdict(), "token": dict(token._asdict())}
@@ -587,47 +631,11 @@ class Client:
             self._seen = token
         except Exception as error:  # noqa: BLE001 (whatever the store raises, the token is good)
             why = getattr(error, "strerror", None) or type(error).__name__
-            warnings.warn(f"cannot save in {self._store!r} ({why}): only this program knows the "
-                          "new token", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"cannot save in {self._store!r} ({why}): what it holds is out of date",
+                          RuntimeWarning, stacklevel=3)
         finally:
             self._held = held
         return held
-
-    # --- sending ---
-    def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
-        home = self._home or _origin(url, self._allow_http)  # nobody else sees the token
-        if _origin(url, True) != home:
-            raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for "
-                            f"{_place(url)}: use another Client")
-        headers = {**self._headers, **headers}
-        held, _ = self._current()
-        at_home, hops, renewals, waited = True, 0, 0, 0.0
-        while True:
-            # Without the host, urllib would take the address apart once more.
-            request = urllib.request.Request(url, body, headers, home[1], method=method)
-            if at_home:  # RFC 6750 section 2.1; urllib may redirect other headers (issue 77842)
-                bearer = "Bearer " + held.token.access_token
-                request.add_unredirected_header("Authorization", bearer)
-            answer: Any = self._opener.open(request, timeout=self._timeout)
-            if answer.status < 400 and answer.status not in _REDIRECTS:
-                return answer  # type: ignore[no-any-return]
-            new = _redirected(method, url, body, headers, answer) if hops < 10 else None
-            if new:
-                method, url, body, headers = new
-                hops, at_home = hops + 1, at_home and _origin(url, True) == home
-                continue
-            error: Any = _response_error(method, answer, [held.token.access_token])
-            again = isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
-            if again and at_home and answer.status == 401 and renewals < 2:
-                held, asked = self._current(stale=held)
-                renewals += 2 if asked else 1  # what another process had stored may be as stale
-            elif (again and isinstance(error, RateLimited)
-                    and waited + error.retry_after <= self._max_wait):
-                time.sleep(error.retry_after)
-                waited += error.retry_after
-                held, _ = self._current()
-            else:
-                raise error
 
 class _Held(namedtuple("_", "token renew_at scope")):
     """The token in use; the clock time it counts as expired from; the scope that was asked for."""
@@ -684,14 +692,14 @@ def _answer_to(state: str, response: str) -> "dict[str, str] | None":
     query = re.sub("^(?:[^=?]*://[^?]*|[^=?]*)[?]|#.*", "", response)
     pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
     fields = dict(pairs)
-    theirs = fields.get("state", "").encode("utf-8", "replace")  # compared in constant time
+    theirs = fields.get("state", "").encode("utf-8", "replace")
     ours = hmac.compare_digest(theirs, state.encode()) and len(fields) == len(pairs)
-    return fields if ours and (fields.get("code") or fields.get("error")) else None
+    return fields if state and ours and (fields.get("code") or fields.get("error")) else None
 
 def _redirect_uri(uri: str) -> str:
     if not re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri):  # RFC 6749 section 3.1.2
         raise ValueError("redirect_uri must be an absolute URI without a fragment")
-    _ = urllib.parse.urlsplit(uri).port  # a ValueError if it is none
+    _ = urllib.parse.urlsplit(uri).port  # a ValueError if it is no port number
     return uri
 
 # --- Loopback --------------------------------------------------------------------------------
@@ -714,7 +722,7 @@ class _Callback(contextlib.ExitStack):
             try:
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
                 listener = self.enter_context(socket.socket(family))
-                if os.name != "nt":  # where this would let others listen there, too
+                if os.name != "nt":  # on Windows this would let others listen there, too
                     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind((address, port))
                 listener.listen(128)
@@ -724,7 +732,7 @@ class _Callback(contextlib.ExitStack):
                     break  # there is no IPv6
                 self.close()
                 raise OSError(error.errno, f"cannot listen on port {port} ({error.strerror}): end "
-                              "the program that does, or choose another redirect_uri") from None
+                              "the program that does, or use another redirect_uri") from None
             self.listeners.append(listener)
             port = listener.getsockname()[1]
         host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -752,7 +760,7 @@ class _Callback(contextlib.ExitStack):
                 continue  # an address with line breaks in it comes in pieces
             line, pasted, typed = typed.strip(), "".join(typed.split()), ""
             if asked.code_verifier and re.fullmatch(r"(?!.*://)[^\s=?&]{16,}", line):
-                line = urllib.parse.unquote(line)  # it alone, out of an address
+                line = urllib.parse.unquote(line)  # the code alone: PKCE does what state would
                 return _form({"code": line, "state": asked.state, "iss": issuer})
             if _answer_to(asked.state, pasted):
                 return pasted
@@ -890,7 +898,7 @@ def _fields(answer: "Any", needed: "str | None", secrets: "Any", client_secret: 
     error: Any = fields.get("error")
     text = fields.get("error_description", fields.get("message"))
     if isinstance(error, dict):  # Facebook
-        error, text = error.get("type"), error.get("message")
+        error, text = error.get("type") or True, error.get("message")
     there = needed is None or isinstance(fields.get(needed), str) and fields[needed]
     if there and answer.status_code < 300 and not error and fields.get("ok") is not False:  # Slack
         return dict(fields)
@@ -924,12 +932,6 @@ def _token(fields: "JSON") -> Token:
         text = "the server gave an access token that no header can hold: report that to its owner"
         raise TokenError(text, status=200) from None
 
-def _seconds(value: "Any") -> "Any":
-    """A number that may have come as a string; None for nonsense, and for what is no time."""
-    with contextlib.suppress(ValueError, OverflowError):
-        number = float(value) if type(value) in (str, int, float) else 0.0
-        return number if 0 < number < 1e10 else None
-
 # --- HTTP ------------------------------------------------------------------------------------
 
 _URL = re.compile(r"(?i)(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)")
@@ -950,7 +952,7 @@ class Response(namedtuple("_", "status_code headers url content")):
     @property
     def text(self) -> str:
         """The body in the charset that the server names, else UTF-8."""
-        with contextlib.suppress(LookupError, ValueError):  # "undefined" is one, "idna" raises
+        with contextlib.suppress(LookupError, ValueError):  # no such charset, or one that raises
             return str(self.content, self.headers.get_content_charset() or "utf-8", "replace")
         return str(self.content, "utf-8", "replace")
 
@@ -966,8 +968,12 @@ def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
     opener.addheaders = [("User-Agent", "oauth2min/" + __version__)]
     if not any(isinstance(handler, urllib.request.ProxyHandler) for handler in handlers):
-        opener.add_handler(urllib.request.ProxyHandler())
+        handlers = (urllib.request.ProxyHandler(), *handlers)
     for handler in (urllib.request.HTTPErrorProcessor(), *handlers):
+        for scheme, proxy in getattr(handler, "proxies", {}).items():
+            if scheme != "no" and not re.fullmatch(r"(\w+://)?[^/]+(/[^@]*)?", proxy):
+                # urllib's own error would show its password
+                raise ValueError(f"{scheme}_proxy is no address such as http://me:pass@host:3128")
         opener.add_handler(handler)
     return opener
 
@@ -995,7 +1001,7 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
 
     def __init__(self, context: "Any", allow_http: bool, trace: "Any") -> None:
         super().__init__()
-        if not getattr(context, "check_hostname", context is None):
+        if context is not None and not getattr(context, "check_hostname", False):
             raise ValueError("context must be an ssl.SSLContext that checks certificates")
         self.context, self.allow_http, self.trace = context, allow_http, trace
         self.idle: dict[Any, deque[Any]] = {}  # stacks: the warmest is taken, the others age
@@ -1096,24 +1102,6 @@ def _tls_context() -> "Any":
         context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     return context
 
-def _network_error(error: Exception, url: str) -> Exception:
-    """What happened and what to do; http.client's own messages quote headers and addresses."""
-    said = _printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-    said = re.sub("(Tunnel connection failed: [0-9]+).*", r"\1", said)  # it may hold a password
-    text = f"{said}: check the address, the network and the proxy settings"
-    if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
-        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if "
-                "the network has its own CA, name its file in SSL_CERT_FILE, or pass context=")
-    elif isinstance(error, socket.timeout):
-        text = "nothing came in time: try again, or raise timeout="
-    elif isinstance(error, (ValueError, http.client.InvalidURL)):
-        return ValueError("the address or a header has characters that HTTP does not allow")
-    elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
-        text = f"the answer broke off or is not HTTP ({type(error).__name__}): try again"
-    kind: Any = type(error) if isinstance(error, OSError) else OSError
-    number = [error.errno] if isinstance(error, OSError) and error.errno else []
-    return URLError(kind(*number, f"no answer from {_site(url)}: {text}"))
-
 def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_Answer") -> "Any":
     """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""
     target = answer.getheader("Location") if answer.status in _REDIRECTS else None
@@ -1128,28 +1116,6 @@ def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_A
     if body is not None and here != there or here[0] > there[0]:  # "https" > "http"
         raise UnsafeURL(f"{_place(old)} redirects to {_site(url)}: no https, or not for our data")
     return method, url, body, headers if here == there else {}
-
-def _read(answer: "_Answer", limit: int) -> Response:
-    """Reads to the end, or a little more than `limit` bytes; gives the connection back."""
-    content, part, source = bytearray(), b"more", answer  # type: Any, Any, Any
-    try:
-        with answer:
-            if answer.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
-                import gzip
-                source = gzip.GzipFile(fileobj=answer)
-            elif answer.length is not None and answer.length <= limit:
-                content, part = answer.read(), b""  # in one go, without a copy
-            while part and len(content) <= limit:
-                part = source.read(1 << 16)
-                content += part
-            if answer.length and not part:
-                raise http.client.IncompleteRead(b"")
-    except (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException) as error:
-        broken = isinstance(error, ValueError)  # a chunk of -1 bytes
-        raise _network_error(EOFError() if broken else error, answer.url) from None
-    if answer.trace:
-        answer.trace(_traced(f"{answer.status} {answer.reason}", answer.headers, content))
-    return Response(answer.status, answer.headers, answer.url, bytes(content))
 
 def _response_error(method: str, answer: "_Answer", secrets: "Any") -> ResponseError:
     """With the server's own words, from its header (RFC 6750 section 3) or its JSON."""
@@ -1183,12 +1149,59 @@ def _retry_after(response: Response) -> "Any":
         text = headers.get(name)
         number = _seconds(text) or _date(text) or text == "0"
         if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
-            return max(1.0, number - now if number > 1e9 else number)
+            return max(1.0, min(1e9, number - now if number > 1e9 else number))
     return 1.0
 
 def _date(text: "Any") -> "Any":
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
+    with contextlib.suppress(Exception):  # of any kind, before Python 3.10
         return email.utils.mktime_tz(email.utils.parsedate_tz(text))
+
+def _seconds(value: "Any") -> "Any":
+    """A number that may have come as a string; None for nonsense, and for what is no time."""
+    with contextlib.suppress(ValueError, OverflowError):
+        number = float(value) if type(value) in (str, int, float) else 0.0
+        return number if 0 < number < 1e10 else None
+
+def _read(answer: "_Answer", limit: int) -> Response:
+    """Reads to the end, or a little more than `limit` bytes; gives the connection back."""
+    content, part, source = bytearray(), b"more", answer  # type: Any, Any, Any
+    try:
+        with answer:
+            if answer.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
+                import gzip
+                source = gzip.GzipFile(fileobj=answer)
+            elif answer.length is not None and answer.length <= limit:
+                content, part = answer.read(), b""  # in one go, without a copy
+            while part and len(content) <= limit:
+                part = source.read(1 << 16)
+                content += part
+            if answer.length and not part:
+                raise http.client.IncompleteRead(b"")
+    except (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException) as error:
+        broken = isinstance(error, ValueError)  # a chunk of -1 bytes
+        raise _network_error(EOFError() if broken else error, answer.url) from None
+    if answer.trace:
+        with contextlib.suppress(Exception):  # or the token in this answer would be lost
+            answer.trace(_traced(f"{answer.status} {answer.reason}", answer.headers, content))
+    return Response(answer.status, answer.headers, answer.url, bytes(content))
+
+def _network_error(error: Exception, url: str) -> Exception:
+    """What happened and what to do; http.client's own messages quote headers and addresses."""
+    said = _printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    said = re.sub("(Tunnel connection failed: [0-9]+).*", r"\1", said)  # it may hold a password
+    text = f"{said}: check the address, the network and the proxy settings"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
+        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if "
+                "the network has its own CA, name its file in SSL_CERT_FILE, or pass context=")
+    elif isinstance(error, socket.timeout):
+        text = "nothing came in time: try again, or raise timeout="
+    elif isinstance(error, (ValueError, http.client.InvalidURL)):
+        return ValueError("the address or a header has characters that HTTP does not allow")
+    elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
+        text = f"the answer broke off or is not HTTP ({type(error).__name__}): try again"
+    kind: Any = type(error) if isinstance(error, OSError) else OSError
+    number = [error.errno] if isinstance(error, OSError) and error.errno else []
+    return URLError(kind(*number, f"no answer from {_site(url)}: {text}"))
 
 def _next_link(answer: Response, page: "Any", first: str, next: "Next") -> "str | None":
     """As `pages` was told; else RFC 8288, or what APIs use in its stead."""
@@ -1217,29 +1230,21 @@ def _at(page: "Any", path: str) -> "Any":
         page = page.get(name) if isinstance(page, dict) else None
     return page
 
-def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
-    """The whole address, in the characters that HTTP allows."""
-    url = urllib.parse.quote(url.strip(), safe="%/:=&?~#+!$,;'@()*[]").partition("#")[0]
-    if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
-        if base_url is None:
-            raise ValueError(f"{_place(url)} is relative to no base_url: give the whole address")
-        url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
-    return url + ("&" if "?" in url else "?") + _form(params) if params else url
-
 def _joined(url: str, link: str) -> str:
     try:
         return _absolute(None, urllib.parse.urljoin(url, link))
     except (AttributeError, TypeError, ValueError):
         raise UnsafeURL(f"a link at {_place(url)} leads nowhere") from None
 
-def _form(fields: "Any") -> str:
-    """As HTML forms are sent; what is None is left out."""
-    if isinstance(fields, str):
-        return fields
-    pairs = fields.items() if hasattr(fields, "items") else fields
-    with contextlib.suppress(UnicodeEncodeError):  # whose repr shows the text
-        return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
-    raise ValueError("a parameter has characters that UTF-8 does not have")
+def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
+    """The whole address, in the characters that HTTP allows."""
+    url = urllib.parse.quote(url.strip(), "%/:=&?~#+!$,;'@()*[]", None, "surrogatepass")
+    url = url.partition("#")[0]
+    if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
+        if base_url is None:
+            raise ValueError(f"{_place(url)!r} is relative, and there is no base_url: complete it")
+        url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
+    return url + ("&" if "?" in url else "?") + _form(params) if params else url
 
 def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
     if data is not None and value is not None:
@@ -1252,6 +1257,15 @@ def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
     kind = {"Content-type": "application/octet-stream"}  # else urllib says that it is a form
     return body, kind if isinstance(data, (str, bytes)) else {}
 
+def _form(fields: "Any") -> str:
+    """As HTML forms are sent; what is None is left out."""
+    if isinstance(fields, str):
+        return fields
+    pairs = fields.items() if hasattr(fields, "items") else fields
+    with contextlib.suppress(UnicodeEncodeError):  # whose repr shows the text
+        return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
+    raise ValueError("a parameter has characters that UTF-8 does not have")
+
 def _headers(headers: "Headers") -> "dict[str, str]":
     """Checked here, since http.client would quote a bad one in its error."""
     headers = {str.capitalize(name): value for name, value in dict(headers or {}).items()}
@@ -1263,7 +1277,7 @@ def _headers(headers: "Headers") -> "dict[str, str]":
     return headers
 
 def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
-    """Scheme, host and port: what a token belongs to."""
+    """Scheme, host and port: what a token belongs to; UnsafeURL if it may not get one."""
     match = _URL.match(url)
     if not match or int(match.group(3) or 0) > 65535:
         raise UnsafeURL(f"{_site(url)} is not a web address (https://host/path, without a user)")
@@ -1272,13 +1286,13 @@ def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
         raise UnsafeURL(f"{_site(url)} is not https, and not on this machine")
     return scheme, host, int(port or (443 if scheme == "https" else 80))
 
-def _place(url: str) -> str:
-    """An address without what may be secret in it: user, query, fragment."""
-    return re.sub("[^/]*@", "", _printable(re.split("[?#]", url)[0]))
-
 def _site(url: str) -> str:
     """The same without the path, which may be of a server's making."""
     return _place(re.sub("(?s)^([^:/?#]*:?(//[^/]*)?).*", r"\1", url))
+
+def _place(url: str) -> str:
+    """An address without what may be secret in it: user, query, fragment."""
+    return re.sub("[^/]*@", "", _printable(re.split("[?#]", url)[0]))
 
 def _printable(text: str, secrets: "Iterable[str | None]" = ()) -> str:
     """What a server said, fit for a message: one bounded line, without the secrets we sent it."""
@@ -1290,7 +1304,7 @@ def _printable(text: str, secrets: "Iterable[str | None]" = ()) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
 
 def _json(text: bytes) -> "Any":
-    """What the JSON says; None if it is none."""
+    """What the JSON says; None if it is not JSON."""
     with contextlib.suppress(ValueError, RecursionError):
         return json.loads(text.decode("utf-8-sig"))
 
@@ -1322,16 +1336,16 @@ def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float
         if isinstance(found, dict):
             if found.get("issuer") == issuer and answer.status == 200:  # RFC 8414 section 3.3
                 return found
-            others = f"; one is of the issuer {_printable(str(found.get('issuer')))[:100]}"
+            others = f"; one calls itself {_printable(str(found.get('issuer')))[:100]}"
     places = " or ".join(map(_place, tried))
-    raise OAuth2Error(f"no metadata of this issuer at {places}{others}: check it, or give the "
-                      "endpoints in a dict")
+    raise OAuth2Error(f"no metadata of this issuer at {places}{others}: spell the issuer as it "
+                      "does, or give the endpoints in a dict")
 
 def _server(server: "str | Mapping[str, Any]") -> "JSON":
     if isinstance(server, str):
         if server not in PROVIDERS and "://" not in server:
-            raise ValueError(f"unknown server {server!r}: give an issuer URL, a dict, or one of: "
-                             + ", ".join(PROVIDERS))
+            raise ValueError(f"unknown server {server!r}: give one of " + ", ".join(PROVIDERS)
+                             + ", an issuer URL (https://...) or, in Python, a dict")
         server = PROVIDERS.get(server, {"issuer": server})
     if not hasattr(server, "get") or not (server.get("token_endpoint") or server.get("issuer")):
         raise ValueError("the server needs a 'token_endpoint', or an 'issuer' to look it up")
@@ -1405,18 +1419,18 @@ def main(argv: "list[str] | None" = None) -> int:
             add("--json", help="a body to send, by POST")
             add("--pages", action="store_true", help="get all pages, a line each")
         if name == "login":
-            add("--redirect-uri", metavar="URI", help="as registered")
+            add("--redirect-uri", metavar="URI", help="as registered (http://127.0.0.1/callback)")
             add("--device", action="store_true", help="by a code, on another device")
             add("--no-browser", action="store_true", help="only show the address")
         if name in ("login", "get"):
-            add("-p", metavar="KEY=VALUE", action="append", default=[], help="a parameter")
+            add("-p", metavar="KEY=VALUE", action="append", default=[], help="one parameter each")
         if name != "logout":
             add("--scope", help="what the token is to be good for: words with spaces")
         add("--store", metavar="PATH", help="keep the token in this file")
         add("--trace", action="store_true", help="show the HTTP messages, secrets masked")
     args = parser.parse_args(argv)
     body = _json(os.fsencode(args.json or "null"))
-    if not all("=" in pair for pair in args.p) or args.json and body is None:
+    if not all("=" in pair for pair in args.p) or args.json is not None and body is None:
         parser.error("-p takes KEY=VALUE, and --json takes JSON")
     if args.pages and (args.X or args.json):
         parser.error("--pages only gets")
@@ -1450,8 +1464,8 @@ def _run(args: "Any", parameters: "list[Any]", body: "Any") -> None:
     login = DEVICE_CODE if args.device else "authorization_code"
     stored = (store.load() or {}).get("grant_type", "client_credentials" if secret else login)
     if args.command == "login" and stored != login:
-        _ = Client(args.server, client_id, store=store, grant_type=stored).token  # if it is ours
-        vars(store).update(load=lambda: None)  # replaced, but only once the login is done
+        _ = Client(args.server, client_id, store=store, grant_type=stored).token  # or StoreError
+        vars(store).update(load=lambda: None)  # hidden from the login, which replaces it
     with Client(args.server, client_id, secret or None, scope=args.scope, store=store,
                 grant_type=login if args.command == "login" else stored,
                 redirect_uri=args.redirect_uri or "http://127.0.0.1/callback",
