@@ -1124,7 +1124,7 @@ def _response_error(method: str, answer: "_Answer", secrets: "Any") -> ResponseE
     said += response.text if _json(response.content) else ""
     names = "error_description", "message", "detail", "title", "error", "scope"
     words = rf'\b({"|".join(names)})"?\s*[=:]\s*("(?:[^"\\]|\\.)*")'
-    found = {name: _printable(str(_json(word.encode("utf-8", "replace"))), secrets)
+    found = {name: _printable(str(_json(word.encode("utf-8", "replace")) or word), secrets)
              for name, word in reversed(re.findall(words, said))}  # so that the first one counts
     text = next((": " + found[name] for name in names[:-1] if name in found), "")
     if response.status_code < 400:
@@ -1259,10 +1259,10 @@ def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
 
 def _form(fields: "Any") -> str:
     """As HTML forms are sent; what is None is left out."""
-    if isinstance(fields, str):
-        return fields
     pairs = fields.items() if hasattr(fields, "items") else fields
     with contextlib.suppress(UnicodeEncodeError):  # whose repr shows the text
+        if isinstance(fields, str):
+            return fields.encode().decode()
         return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
     raise ValueError("a parameter has characters that UTF-8 does not have")
 
