@@ -1,13 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""What is wrong here? It looks at what logins and requests need; "look here" comes with a remedy.
-
-Nothing to register; it reads those environment variables that logins and requests read (proxies,
-SSL_CERT_FILE, BROWSER, SSH_CONNECTION, DISPLAY). Name your server, or --fake for fake_server.py:
-
-    python3 examples/doctor.py https://accounts.spotify.com
-"""
-import http.client
+"""What is wrong here? It looks at what logins and requests need, and at their
+variables (proxies, SSL_CERT_FILE, BROWSER, SSH_CONNECTION, DISPLAY); "look
+here" comes with a remedy. Nothing to register. Name your server, or --fake:
+    python3 examples/doctor.py https://accounts.spotify.com"""
 import os
 import re
 import socket
@@ -17,7 +13,6 @@ import time
 import urllib.request
 import webbrowser
 from email.utils import parsedate_to_datetime
-
 
 def say(good, text, remedy=""):
     text = "ok         " + text if good else "look here  " + text + remedy
@@ -64,17 +59,22 @@ def clock(url):
         with answer:
             off = time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
         say(abs(off) < 30, f"clock: {off:+.0f} s from {url}", ": set it, tokens expire by it")
-    except (OSError, ValueError, TypeError, http.client.HTTPException) as error:
-        why = error if isinstance(error, OSError) else type(error).__name__  # it may show a proxy
-        say(False, f"clock: no answer from {url or 'nowhere'} ({why})",
+    except Exception as error:
+        why = getattr(error, "reason", type(error).__name__)  # others may show a password
+        say(False, f"clock: no answer from {url or 'no address'} ({why})",
             ": name your server, https and all, and look at the proxy and the CA")
 
-if __name__ == "__main__":
+def main():
     look()
-    if "--fake" in sys.argv[1:]:
-        os.environ["no_proxy"] = "*"  # all of this stays on this machine
-        from fake_server import FakeServer
-        with FakeServer() as server:
-            clock(server.url)
-    else:
-        clock("".join(sys.argv[1:2]))
+    if "--fake" not in sys.argv[1:]:
+        return clock("".join(sys.argv[1:2]))
+    os.environ["no_proxy"] = "*"  # all of this stays on this machine
+    from fake_server import FakeServer
+    with FakeServer() as server:
+        clock(server.url)
+
+if __name__ == "__main__":
+    try:
+        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
+    except KeyboardInterrupt:
+        sys.exit(130)

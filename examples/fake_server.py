@@ -880,7 +880,7 @@ A fake OAuth 2.0 server, for learning and testing only: {url}
   client id     client secret           authentication
   fake-app      'fake secret/ü+%:'      client_secret_basic
   fake-post     'fake secret/ü+%:'      client_secret_post
-  fake-public   none                    none
+  fake-public   (leave it unset)        none
 
 A token for the program itself, with curl, which does not encode the secret as
 RFC 6749 section 2.3.1 wants it:
@@ -909,8 +909,11 @@ def main() -> None:
     server.log = print
     try:
         server.start()
+    except OverflowError:
+        sys.exit("a port is a number from 0 to 65535")
     except OSError as error:
-        sys.exit("cannot listen on port %d: %s; try --port 0" % (server.port, error))
+        sys.exit("cannot listen on port %d: %s; try --port 0" % (
+            server.port, error.strerror or error))
     try:
         sys.stdout.buffer.write(USAGE.format(url=server.url).encode())   # whatever the locale
         sys.stdout.flush()

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""A login on a machine that has no browser and that no browser can reach: copy and paste.
+"""A login on a machine that has no browser, where none can reach it: by pasting.
 
-It shows the two halves of a login (RFC 6749 sections 4.1.1 and 4.1.3), which `login()` of
-spotify_library.py does in one: the address of the authorization page goes to a browser anywhere.
-That ends at an address of http://127.0.0.1/callback, where nothing listens, so it shows an error;
-the address itself is what counts, and comes back by copy and paste. Nobody else can use it: the
-code in it is worthless without the `code_verifier`, which never left this program.
+It shows the two halves of a login (RFC 6749 sections 4.1.1 and 4.1.3), which
+`login()` of spotify_library.py does in one: the address of the authorization
+page goes to a browser anywhere. That ends at http://127.0.0.1/callback, where
+nothing listens, so it shows an error; the address itself is what counts, and
+comes back by copy and paste. Nobody else can use it: the code in it is
+worthless without the `code_verifier`, which never left this program.
 
-Register a program at https://developer.spotify.com/dashboard with the redirect URI
-http://127.0.0.1/callback first, and then:
+Register a program at https://developer.spotify.com/dashboard with the redirect
+URI http://127.0.0.1/callback first, and then:
 
     SPOTIFY_CLIENT_ID=... python3 examples/paste_login.py
 
-The token is in spotify-token.json then, where spotify_library.py finds it. Or, without an account
-and without a network, against fake_server.py:
+The token is in spotify-token.json then, where spotify_library.py finds it. Or,
+without an account and without a network, against fake_server.py:
 
-    python3 examples/paste_login.py --fake
-"""
+    python3 examples/paste_login.py --fake"""
 import os
 import sys
 
@@ -56,7 +56,7 @@ def main():
             report(spotify, server.approve)  # plays the user and the browser
         return
     if not os.environ.get("SPOTIFY_CLIENT_ID"):
-        sys.exit("Set SPOTIFY_CLIENT_ID in the environment first, or try --fake.")
+        sys.exit("Set SPOTIFY_CLIENT_ID first, or try --fake.")
     with Client("spotify", os.environ["SPOTIFY_CLIENT_ID"], scope=SCOPE,
                 grant_type="authorization_code", store="spotify-token.json") as spotify:
         report(spotify, ask)
@@ -64,8 +64,9 @@ def main():
 
 if __name__ == "__main__":
     try:
-        main()
-    except (EOFError, KeyboardInterrupt):
+        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
+    except EOFError:
         sys.exit("No address came back: nothing was sent.")
-    except (OSError, OAuth2Error) as error:
-        sys.exit(str(error))
+    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
+        reason = getattr(error, "reason", error)
+        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""The three grants of OAuth 2.0 from end to end, on this machine alone, every message shown.
+"""The three grants of OAuth 2.0 end to end, on this machine, each message shown.
 
     python3 examples/quickstart.py              # a script plays the user
-    python3 examples/quickstart.py --browser    # you are the user, in your browser
+    python3 examples/quickstart.py --browser    # you are, in your browser
 
-The authorization server and the API are `fake_server.py`. What is secret is masked: tokens, codes,
-passwords.
-"""
+The authorization server and the API are `fake_server.py`. What is secret is
+masked: tokens, codes, passwords."""
 import contextlib
 import io
 import os
@@ -18,7 +17,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from fake_server import FakeServer  # noqa: E402
-from oauth2min import Client  # noqa: E402
+from oauth2min import Client, OAuth2Error  # noqa: E402
 
 WIDTH = 79
 
@@ -94,11 +93,15 @@ def main() -> None:
             % me["display_name"])
 
         heading("4. Log out")
-        say("Both tokens are revoked (RFC 7009), the longer lasting one first.")
+        say("Both tokens are revoked (RFC 7009), the longer-lasting one first.")
         say("Confirmed by the server: %s." % ("yes" if user.logout() else "no"))
         app.close()
         user.close()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
+    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
+        reason = getattr(error, "reason", error)
+        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: 0BSD
 """A user lets a program see whom she follows and what she saved at Spotify.
 
-It shows the login in the browser (authorization code with PKCE, RFC 7636 and 8252): the link to
-the authorization page with the scopes in it, the callback on a free port, listings page by page,
-and the refresh token in the file spotify-token.json, so that nobody is asked a second time.
+It shows the login in the browser (authorization code with PKCE, RFC 7636 and
+8252): the link to the authorization page with the scopes in it, the callback
+on a free port, listings page by page, and the refresh token in the file
+spotify-token.json, so that nobody is asked a second time.
 
-Register a program at https://developer.spotify.com/dashboard with the redirect URI
-http://127.0.0.1/callback first (a port is not needed there, and no secret here), and then:
+Register a program at https://developer.spotify.com/dashboard with the redirect
+URI http://127.0.0.1/callback first (no port is needed, and no secret); then:
 
     SPOTIFY_CLIENT_ID=... python3 examples/spotify_library.py
 
 Or, without an account and without a network, against fake_server.py:
 
-    python3 examples/spotify_library.py --fake
-"""
+    python3 examples/spotify_library.py --fake"""
 import os
 import sys
 import tempfile
@@ -62,14 +62,13 @@ def main():
             show(f"What the token endpoint was asked for: {', '.join(grants)}.")
         return
     if not os.environ.get("SPOTIFY_CLIENT_ID"):
-        sys.exit("Set SPOTIFY_CLIENT_ID in the environment first, or try --fake.")
+        sys.exit("Set SPOTIFY_CLIENT_ID first, or try --fake.")
     report("spotify", os.environ["SPOTIFY_CLIENT_ID"], "spotify-token.json")
 
 
 if __name__ == "__main__":
     try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (OSError, OAuth2Error) as error:
-        sys.exit(str(error))
+        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
+    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
+        reason = getattr(error, "reason", error)
+        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)

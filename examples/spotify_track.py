@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""A program asks Spotify for a track, and for the albums of its artist: client credentials.
+"""A program asks Spotify for a track, and for the albums of its artist.
 
-It shows the grant without a user (RFC 6749 section 4.4), a class of your own on top of Client,
-and a job that outlives its token: there is no word about renewal in it, the client does that.
+It shows the grant without a user (client credentials, RFC 6749 section 4.4),
+a class of your own on top of Client, and a job that outlives its token: there
+is no word about renewal in it, the client does that.
 
 Register a program at https://developer.spotify.com/dashboard first, and then:
 
-    SPOTIFY_CLIENT_ID=... SPOTIFY_CLIENT_SECRET=... python3 examples/spotify_track.py [TRACK-ID]
+    export SPOTIFY_CLIENT_ID=... SPOTIFY_CLIENT_SECRET=...
+    python3 examples/spotify_track.py [TRACK-ID]
 
 Or, without an account and without a network, against fake_server.py:
 
-    python3 examples/spotify_track.py --fake
-"""
+    python3 examples/spotify_track.py --fake"""
 import os
 import sys
 
@@ -65,13 +66,14 @@ def main():
     names = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
-        sys.exit(f"Set {' and '.join(missing)} in the environment first, or try --fake.")
+        sys.exit(f"Set {' and '.join(missing)} first, or try --fake.")
     with Spotify("spotify", *[os.environ[name] for name in names]) as spotify:
         report(spotify, sys.argv[1] if len(sys.argv) > 1 else TRACK)
 
 
 if __name__ == "__main__":
     try:
-        main()
-    except (OSError, OAuth2Error) as error:
-        sys.exit(str(error))
+        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
+    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
+        reason = getattr(error, "reason", error)
+        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)

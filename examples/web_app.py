@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""A web application: the two halves of paste_login.py in a session, with a client for each user.
-
-Register http://127.0.0.1:8000/callback at https://developer.spotify.com/dashboard first, then run
+"""A web application: a login as in paste_login.py, and a client for each user.
+Register http://127.0.0.1:8000/callback at developer.spotify.com/dashboard, run
     SPOTIFY_CLIENT_ID=... SPOTIFY_CLIENT_SECRET=... python3 examples/web_app.py
-and go to http://127.0.0.1:8000/. With --fake alone a script is the user, without a network.
-"""
+and open http://127.0.0.1:8000/. With --fake a script is the user."""
 import os
 import sys
 import threading
@@ -19,8 +17,8 @@ from oauth2min import Client, LoginRequired, OAuth2Error
 
 HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
 sessions = {}  # for each cookie the user's own client and, during a login, its first half
-Server = type("Server", (ThreadingMixIn, WSGIServer), {"daemon_threads": True})  # no one waits
-Handler = type("Handler", (WSGIRequestHandler,), {"log_message": lambda *_: None})  # of codes
+Server = type("Server", (ThreadingMixIn, WSGIServer), {"daemon_threads": True})  # a thread each
+Quiet = type("Quiet", (WSGIRequestHandler,), {"log_message": lambda *_: None})  # logs no codes
 
 def app(who, url, environ, start_response):
     key = environ.get("HTTP_COOKIE", "").split("session=")[-1].split(";")[0]
@@ -42,7 +40,8 @@ def app(who, url, environ, start_response):
     except LoginRequired:
         asked, new = client.authorization_request(url + "/callback"), True
     except (OSError, OAuth2Error) as error:
-        status, body = "403 Forbidden", escape(str(error)) + ' <a href="/">Try again</a>'
+        reason = getattr(error, "reason", error)  # without "<urlopen error"
+        status, body = "403 Forbidden", escape(str(reason)) + ' <a href="/">Try again</a>'
     headers = HEADERS + [("Location", asked.url if asked and new else "/")] * (not body)
     if new:
         sessions.pop(key, None)  # a new key, which nobody can know from before the login
@@ -53,28 +52,29 @@ def app(who, url, environ, start_response):
     return [f"<!DOCTYPE html><title>Saved tracks</title>\n{body}".encode()]
 
 def serve(port, fake, *who):
-    with Server(("127.0.0.1", port), Handler) as httpd:
+    with Server(("127.0.0.1", port), Quiet) as httpd:
         url = f"http://127.0.0.1:{httpd.server_port}"
         httpd.set_app(lambda *request: app(who, url, *request))
         if not fake:
+            print(f"Open {url} in a browser; Ctrl-C ends it.", flush=True)
             httpd.serve_forever()
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with browser.open(url) as consent, browser.open(fake.approve(consent.geturl())) as page, \
-                browser.open(url + "/logout", b"") as end:
-            print(page.read().decode(), end.read().decode(), sep="\n")
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open
+        with browser(url) as consent, browser(fake.approve(consent.geturl())) as page:
+            print(page.read().decode(), browser(url + "/logout", b"").read().decode(), sep="\n")
         httpd.shutdown()
 
 if __name__ == "__main__":
     names = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"
     try:
+        sys.exit(print(__doc__)) if {"-h", "--help"} & {*sys.argv} else None
         if "--fake" in sys.argv[1:]:
             os.environ["no_proxy"] = "*"  # all of this stays on this machine
             from fake_server import FakeServer
             with FakeServer() as fake:
                 sys.exit(serve(0, fake, fake.provider("spotify"), "fake-public"))
         elif not all(map(os.environ.get, names)):
-            sys.exit(f"Set {' and '.join(names)} in the environment first, or try --fake.")
+            sys.exit(f"Set {' and '.join(names)} first, or try --fake.")
         serve(8000, None, "spotify", *map(os.environ.get, names))
     except (KeyboardInterrupt, OSError) as error:
-        sys.exit(str(error))
+        sys.exit(str(error) or 130)

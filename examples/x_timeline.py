@@ -2,18 +2,17 @@
 # SPDX-License-Identifier: 0BSD
 """The latest posts of somebody at X (Twitter), read by the application itself.
 
-It shows an app-only token (client credentials) that is kept in the file x-token.json, because X
-gives one that never expires; pages that hang together by a cursor instead of a link; and rate
-limits: waited for if that takes a minute at most, else told.
+It shows an app-only token (client credentials), kept in the file x-token.json,
+as X gives one that never expires; pages that hang together by a cursor, not by
+a link; and rate limits: waited for if that takes a minute at most, else told.
 
-Register an app at https://developer.x.com first; it gets an API key and its secret. Then:
+Register an app at https://developer.x.com for an API key and its secret; then:
 
-    X_API_KEY=... X_API_SECRET=... python3 examples/x_timeline.py [USERNAME]
+    export X_API_KEY=... X_API_SECRET=...
+    python3 examples/x_timeline.py [USERNAME]
 
 Or, without an account and without a network, against fake_server.py:
-
-    python3 examples/x_timeline.py --fake
-"""
+    python3 examples/x_timeline.py --fake"""
 import itertools
 import os
 import sys
@@ -68,13 +67,14 @@ def main():
     names = "X_API_KEY", "X_API_SECRET"
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
-        sys.exit(f"Set {' and '.join(missing)} in the environment first, or try --fake.")
+        sys.exit(f"Set {' and '.join(missing)} first, or try --fake.")
     username = sys.argv[1] if len(sys.argv) > 1 else "XDevelopers"
     report("x-app", *[os.environ[name] for name in names], "x-token.json", username)
 
 
 if __name__ == "__main__":
     try:
-        main()
-    except (OSError, OAuth2Error) as error:
-        sys.exit(str(error))
+        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
+    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
+        reason = getattr(error, "reason", error)
+        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)
