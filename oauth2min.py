@@ -737,6 +737,7 @@ class _Callback(contextlib.ExitStack):
             port = listener.getsockname()[1]
         host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.redirect_uri = parts._replace(netloc=host).geturl()
+        self.handler = _handler(self)
 
     def __exit__(self, failure: "Any", *more: "Any") -> "bool | None":
         self.page = (_page("The login failed", "The program that you came from says why.")
@@ -782,7 +783,7 @@ class _Callback(contextlib.ExitStack):
             if len(self.connections) > 32:
                 with contextlib.suppress(OSError):
                     self.connections.popleft().shutdown(socket.SHUT_RDWR)  # it has had its time
-            _handler(self)(connection, ("", 0), None)
+            self.handler(connection, ("", 0), None)
 
 def _handler(callback: _Callback) -> "Any":
     """Speaks HTTP with one connection and knows one thing: the way back into `callback`."""
