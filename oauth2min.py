@@ -771,7 +771,7 @@ class _Callback(contextlib.ExitStack):
     def accept(self) -> None:
         ready = [listener for listener in self.listeners if _readable(listener)]
         if not ready:
-            time.sleep(0.02)
+            time.sleep(0.01)
         for listener in ready:
             with contextlib.suppress(OSError):  # it hung up before we came
                 args = listener.accept()[:1]
