@@ -1463,7 +1463,11 @@ def _run(args: "Any", parameters: "list[Any]", body: "Any") -> None:
     file = urllib.parse.quote_plus(f"{args.server} {client_id}.json")
     store = TokenFile(args.store or os.path.join(folder, "oauth2min", file))
     login = DEVICE_CODE if args.device else "authorization_code"
-    stored = (store.load() or {}).get("grant_type", "client_credentials" if secret else login)
+    record = store.load() or {}
+    if not secret and not record and args.command in ("get", "token"):
+        raise LoginRequired(f"nobody is logged in, and {name}_CLIENT_SECRET is not set: call "
+                            "login(), or set it")
+    stored = record.get("grant_type", "client_credentials" if secret else login)
     if args.command == "login" and stored != login:
         _ = Client(args.server, client_id, store=store, grant_type=stored).token  # or StoreError
         vars(store).update(load=lambda: None)  # hidden from the login, which replaces it
