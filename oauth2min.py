@@ -134,8 +134,7 @@ class TokenFile:
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         path = os.path.expanduser(os.fspath(path))
         if not path or path.startswith("~") or os.path.exists(path) and not os.path.isfile(path):
-            raise ValueError(f"{path!r} is no path of a file (or there is no home directory)"
-                             ": name another")
+            raise ValueError(f"{path!r} is no path of a file, or there is no home: name another")
         self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
 
     def __repr__(self) -> str:
@@ -601,7 +600,7 @@ class Client:
         could not be saved is newer than the one in the store."""
         record = None if self._store is None else self._store.load()
         if record is None:
-            if self._store is not None and self._held and self._held.token == self._seen:
+            if self._held and self._held.token == self._seen:
                 self._held = self._seen = None  # another process has logged out
             return self._held
         try:
@@ -628,7 +627,7 @@ class Client:
         try:
             if self._store is not None:
                 self._store.save(record)
-            self._seen = token
+                self._seen = token
         except Exception as error:  # noqa: BLE001 (whatever the store raises, the token is good)
             why = getattr(error, "strerror", None) or type(error).__name__
             warnings.warn(f"cannot save in {self._store!r} ({why}): what it holds is out of date",
@@ -906,10 +905,12 @@ def _fields(answer: "Any", needed: "str | None", secrets: "Any", client_secret: 
     error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
                         for value in (error, text, fields.get("error_uri")))
     kind = _printable(answer.headers.get("Content-Type", "an unknown type"), secrets)
-    what = f"{len(answer.content)} bytes of {kind}"
-    advice = {None: f"no {needed} in {what}: is this the right address?", "invalid_grant":
-              "the code or refresh token is used up, expired or another client's: log in again",
-              }.get(error, "check the grant type and the scope against what is registered there")
+    advice = "check the grant type and the scope against what is registered there"
+    if error is None:
+        advice = (f"no {needed} in {len(answer.content)} bytes of {kind}: "
+                  "is this the right address?")
+    elif error == "invalid_grant":
+        advice = "the code or refresh token is used up, expired or another client's: log in again"
     if error == "invalid_client" or answer.status_code in (401, 403):
         advice = "check client_id, client_secret and token_endpoint_auth_method"
         if not re.fullmatch(r"[\w.~-]*", client_secret, re.ASCII):
@@ -1125,7 +1126,7 @@ def _response_error(method: str, answer: "_Answer", secrets: "Any") -> ResponseE
     said += response.text if _json(response.content) else ""
     names = "error_description", "message", "detail", "title", "error", "scope"
     words = rf'\b({"|".join(names)})"?\s*[=:]\s*("(?:[^"\\]|\\.)*")'
-    found = {name: _printable(str(_json(word.encode("utf-8", "replace")) or word), secrets)
+    found = {name: _printable(str(_json(word) or word), secrets)
              for name, word in reversed(re.findall(words, said))}  # so that the first one counts
     text = next((": " + found[name] for name in names[:-1] if name in found), "")
     if response.status_code < 400:
@@ -1304,10 +1305,10 @@ def _printable(text: str, secrets: "Iterable[str | None]" = ()) -> str:
     text = " ".join(re.sub(r"\?\S+", "", text).split())
     return text if len(text) <= 300 else text[:300] + "..."
 
-def _json(text: bytes) -> "Any":
+def _json(text: "str | bytes") -> "Any":
     """What the JSON says; None if it is not JSON."""
     with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(text.decode("utf-8-sig"))
+        return json.loads(text)
 
 def _traced(start: str, headers: "Any", body: "Any") -> str:
     """A message as it goes over the wire, secrets masked."""
@@ -1465,8 +1466,7 @@ def _run(args: "Any", parameters: "list[Any]", body: "Any") -> None:
     login = DEVICE_CODE if args.device else "authorization_code"
     record = store.load() or {}
     if not secret and not record and args.command in ("get", "token"):
-        raise LoginRequired(f"nobody is logged in, and {name}_CLIENT_SECRET is not set: call "
-                            "login(), or set it")
+        raise LoginRequired(f"nobody is logged in: call login(), or set {name}_CLIENT_SECRET")
     stored = record.get("grant_type", "client_credentials" if secret else login)
     if args.command == "login" and stored != login:
         _ = Client(args.server, client_id, store=store, grant_type=stored).token  # or StoreError
