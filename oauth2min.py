@@ -973,7 +973,7 @@ def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
         handlers = (urllib.request.ProxyHandler(), *handlers)
     for handler in (urllib.request.HTTPErrorProcessor(), *handlers):
         for scheme, proxy in getattr(handler, "proxies", {}).items():
-            if scheme != "no" and not re.fullmatch(r"(\w+://)?[^/]+(/[^@]*)?", proxy):
+            if not re.fullmatch(r"(\w+://)?[^/]+(/[^@]*)?", proxy):
                 # urllib's own error would show its password
                 raise ValueError(f"{scheme}_proxy is no address such as http://me:pass@host:3128")
         opener.add_handler(handler)
@@ -1063,9 +1063,6 @@ class _KeepAlive(urllib.request.AbstractHTTPHandler):
         talks = getattr(connection.sock, "pending", int)() or _readable(connection.sock)
         if talks or time.monotonic() > connection.idle_since + IDLE_TIME:
             connection.close()
-        elif connection.timeout != timeout:  # a system call, and a chance for other threads
-            connection.sock.settimeout(timeout)
-        connection.timeout = timeout
         return connection
 
     def connect(self, timeout: float, _: int, scheme: str, host: str, tunnel: "Any",

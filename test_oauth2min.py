@@ -407,9 +407,9 @@ class ServerCase(Case):
 class FileTest(Case):
     SOURCE = inspect.getsource(oauth2min)
 
-    def test_it_has_at_most_1510_lines_of_at_most_99_columns(self):
+    def test_it_has_at_most_1507_lines_of_at_most_99_columns(self):
         lines = self.SOURCE.splitlines()
-        self.assertLessEqual(len(lines), 1510)
+        self.assertLessEqual(len(lines), 1507)
         self.assertEqual([number for number, line in enumerate(lines, 1) if len(line) > 99], [])
 
     def test_the_banners_are_those_of_the_design_in_its_order(self):
@@ -1745,13 +1745,18 @@ class LogoutTest(ServerCase):
                 self.assertIsNone(second.token)
 
     def test_it_is_undone_by_nobody_who_shares_the_store(self):
-        store, known = Store(), {"revocation_endpoint": None}
-        user, other = [make(store=store, metadata=known) for make in (self.user, self.stranger)]
-        other.get("me")
-        self.assertIs(user.logout(), False)
-        self.server.expire()
-        self.refused(LoginRequired, other.get, "me")
-        self.assertIsNone(store.record)
+        known = {"revocation_endpoint": None}
+        for leaving in 0, 1:                        # the one that saved it, the one that found it
+            store = Store()
+            users = [make(store=store, metadata=known) for make in (self.user, self.stranger)]
+            users[1].get("me")
+            record = store.record
+            self.assertIs(users[leaving].logout(), False)
+            self.server.expire()
+            self.refused(LoginRequired, users[1 - leaving].get, "me")
+            self.assertIsNone(store.record)
+            store.record = record                   # out of a backup, say
+            self.assertEqual(users[1 - leaving].get("me").status_code, 200)
 
     def test_in_a_store_that_cannot_be_written_it_does_not_speak_of_a_new_token(self):
         store = Store()
