@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
@@ -16,17 +17,26 @@
         for item in page["items"]:
             print(item["track"]["name"])
 
-It follows RFC 6749 (OAuth 2.0), 6750 (bearer tokens), 7009 (revocation), 7636 (PKCE), 8252 (native
-applications), 8414 (metadata), 8628 (devices), 9207 (issuer), 9700 (security). Not
-here: implicit and password grant (RFC 9700 sections 2.1.2, 2.4), validation of ID tokens (that
-takes RSA, which Python lacks), async (`await asyncio.to_thread(client.get, url)`). Calls
-point down: read it from the top, stop at any banner."""
+The rules are those of these documents; the comments name their sections:
+
+    RFC 6749  OAuth 2.0: the grants, the token endpoint      RFC 8414  server metadata
+    RFC 6750  bearer tokens: how an API request carries one  RFC 8628  devices without a browser
+    RFC 7009  revocation, for a logout                       RFC 9207  the issuer in an answer
+    RFC 7636  PKCE: a stolen code is worth nothing           RFC 9700  security
+    RFC 8252  programs that run on a user's own machine      RFC 9110, 9112  HTTP
+
+Not here: the implicit and the password grant (RFC 9700 sections 2.1.2 and 2.4 forbid them), the
+validation of ID tokens, and async (`await asyncio.to_thread(client.get, url)` does it).
+
+Read it from the top: what OAuth is about comes first, up to "Token file"; files, sockets and
+HTTP serve it and come after. A function calls what stands further down.
+"""
 import base64
-import contextlib
+import copy
 import email.utils
 import errno
 import hashlib
-import http.client
+import io
 import json
 import os
 import re
@@ -35,18 +45,22 @@ import socket
 import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
 import warnings
 import zlib
 from collections import deque, namedtuple
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
+from http.client import RemoteDisconnected
 from urllib.error import URLError
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urljoin, urlsplit
+from urllib.request import BaseHandler, HTTPErrorProcessor, OpenerDirector, ProxyHandler, Request
+from urllib.request import getproxies
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # `typing` would cost every start a few milliseconds, for nothing
+TYPE_CHECKING = False  # type checkers take it for True; the module `typing` starts slowly
+if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any, Self
+    from typing import Any
     JSON = dict[str, Any]
     Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
     Headers = Mapping[str, str] | None
@@ -58,66 +72,88 @@ __all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client", 
            "OAuth2Error", "RateLimited", "Response", "ResponseError", "StoreError", "Token",
            "TokenError", "TokenFile", "UnsafeURL", "discover", "main"]
 
-MARGIN = 30             # seconds: a token counts as expired this early, it has yet to travel
+MARGIN = 30             # seconds: a token counts as expired this long before its end
 LOGIN_TIME = 300        # seconds that a user has in the browser
-MAX_ANSWER = 1 << 20    # bytes read of a token answer, of metadata, of an error
-MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, gzip undone: room for honest data
-MAX_IDLE = 64           # idle connections kept for an origin, and origins they are kept for
-IDLE_TIME = 120         # seconds; by then a middlebox may have forgotten an idle connection
+MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, after gzip: more is for open()
+MAX_ANSWER = 1 << 20    # bytes of a token answer, of metadata, of an error
+MAX_HEAD = 1 << 16      # bytes of an answer's head, its interim answers included
+MAX_FIELDS = 200        # field lines in a head
+MAX_INTERIM = 20        # interim answers (1xx) before the answer
+MAX_IDLE = 64           # idle connections that are kept
+IDLE_TIME = 120         # seconds; a router on the way may have forgotten an older connection
+MIN_SECRET = 8          # characters: a shorter secret is not looked for in what is shown
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = "client_credentials", "authorization_code", DEVICE_CODE
 AUTH_METHODS = "client_secret_basic", "client_secret_post", "none"
 
-# --- Errors ----------------------------------------------------------------------------------
+# --- Errors -----------------------------------------------------------------------------
 
 class OAuth2Error(Exception):
-    """The base; your own mistakes are ValueError or TypeError, the network's errors OSError."""
-    error = error_description = error_uri = None  # type: str | None  # in the server's words
+    """The base of the errors below. Your own mistakes are ValueError or TypeError, and what
+    the network does is an OSError. No message holds a secret, a code or a query string."""
 
-    def __init__(self, message: str = "", **facts: "Any") -> None:
-        super().__init__(message)  # never with a secret in it
-        vars(self).update(facts)
+    # In the server's words (RFC 6749 sections 4.1.2.1 and 5.2); None where it said nothing.
+    error: "str | None" = None
+    error_description: "str | None" = None
+    error_uri: "str | None" = None
 
 class AuthorizationError(OAuth2Error):
-    """The user or the authorization endpoint said no (RFC 6749 section 4.1.2.1), or what came is
-    no answer to our question. Mend what `.error` names, then `login()` again."""
+    """The user or the authorization endpoint said no, or what came back is no answer to our
+    request. Correct what `.error` names, then call `login()` again."""
 
 class TokenError(OAuth2Error):
-    """The token endpoint said no (RFC 6749 section 5.2) or, `.error` being None, nonsense."""
-    status = 0  # of the HTTP answer
+    """The token endpoint said no (RFC 6749 section 5.2), or its answer made no sense."""
+    status: int = 0                       # of the HTTP answer
+    retry_after: "float | None" = None    # seconds, if it is trouble that will pass
+    _verdict: str = ""                    # what it means for a grant: see _verdict()
 
 class ResponseError(OAuth2Error):
     """The API answered 400 or more; `.response` is its answer."""
     response: "Response"
 
 class RateLimited(ResponseError):
-    """429, or 503 with Retry-After: wait `.retry_after` seconds, or let `Client(max_wait=60)`."""
-    retry_after = 1.0  # seconds; this many where the server does not say
+    """The API wants you to wait `.retry_after` seconds, or give the client `max_wait=60`."""
+    retry_after: float = 1.0
 
 class LoginRequired(OAuth2Error):
-    """There is no usable token, and only the user can help: call `login()`."""
-class StoreError(OAuth2Error):
-    """The stored token cannot be read, or is another client's."""
-class UnsafeURL(OAuth2Error, ValueError):
-    """Refused to send a secret there: no https, not the token's origin, or no web address."""
+    """There is no usable token, and only the user can help: call `login()`. `.response` is the
+    API's 401 if one led here, else None."""
+    response: "Response | None" = None
 
-# --- Token -----------------------------------------------------------------------------------
+class StoreError(OAuth2Error):
+    """The stored token cannot be read, or it is another client's."""
+
+class UnsafeURL(OAuth2Error, ValueError):
+    """A secret was not sent there: no https, another origin than the token's, no web address."""
+
+# --- Token ------------------------------------------------------------------------------
 
 class Token(namedtuple("Token", "access_token token_type expires_at refresh_token scope raw")):
-    """What the token endpoint gave (RFC 6749 section 5.1). It is replaced, never changed.
-    `expires_at` is clock time in seconds, None if the server did not say; `scope` is separated by
-    spaces; `raw` is the server's whole answer, with whatever else is in it (`id_token`)."""
+    """What the token endpoint gave (RFC 6749 section 5.1). A token is replaced, never changed.
+
+    expires_at: the clock time of its end in seconds, None if the server did not say.
+    scope: what it is good for, words with spaces. raw: the server's whole answer, with whatever
+    else is in it, such as an id_token. ValueError: a value is of the wrong kind."""
     __slots__ = ()
+    access_token: str
+    token_type: str
+    expires_at: "float | None"
+    refresh_token: "str | None"
+    scope: "str | None"
+    raw: "JSON | None"
+
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
-                scope: "str | None" = None, raw: "JSON | None" = None) -> "Self":
-        # It goes into a header: a line break would begin one of the server's choice.
-        if not isinstance(access_token, str) or not re.fullmatch("[!-~]+", access_token):
-            raise ValueError("an access token is a string of visible ASCII characters")
-        if type(expires_at) not in (int, float, type(None)) or not abs(expires_at or 0) < 1e12:
-            raise ValueError("expires_at is a number of seconds, as time.time() gives, or None")
-        if not all(isinstance(text, (str, type(None))) for text in (refresh_token, scope)):
-            raise ValueError("refresh_token and scope are strings or None")
+                scope: "str | None" = None, raw: "JSON | None" = None) -> "Token":
+        # It goes into a header, where a line break would begin a field of the server's choice.
+        _require(isinstance(access_token, str) and re.fullmatch("[!-~]+", access_token),
+                 "an access token is a string of visible ASCII characters")
+        is_time = type(expires_at) in (int, float) and abs(expires_at) < 1e12  # which nan is not
+        _require(expires_at is None or is_time,
+                 "expires_at is a number of seconds, as time.time() gives, or None")
+        for text in refresh_token, scope:
+            _require(text in (None, "") or _is_text(text),
+                     "refresh_token and scope are strings that UTF-8 can hold, or None")
         return super().__new__(cls, access_token, token_type, expires_at, refresh_token or None,
                                scope, raw)
 
@@ -125,141 +161,60 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
         kind = "with" if self.refresh_token else "without"
         return f"<Token expires_at={self.expires_at} scope={self.scope!r} {kind} refresh token>"
 
-# --- Token file ------------------------------------------------------------------------------
-
-class TokenFile:
-    """Keeps a token in a JSON file, for you alone and safely for any number of processes: replaced
-    in one step, under a lock (a file beside it) that the system frees when its owner dies. Another
-    store has the same three methods; `load` and `save` are only called inside `with lock()`."""
-    def __init__(self, path: "str | os.PathLike[str]") -> None:
-        path = os.path.expanduser(os.fspath(path))
-        if not path or path.startswith("~") or os.path.exists(path) and not os.path.isfile(path):
-            raise ValueError(f"{path!r} is no path of a file, or there is no home: name another")
-        self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
-
-    def __repr__(self) -> str:
-        return f"TokenFile({self.path!r})"
-
-    def load(self) -> "JSON | None":
-        """The record, None without a file. A damaged one is moved aside: a StoreError."""
-        try:
-            with open(self.path, "rb") as file:
-                record = _json(file.read())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreError(f"cannot read the token file {self.path} ({error.strerror}): mend "
-                             "that or name another") from None
-        if isinstance(record, dict):
-            return record
-        with contextlib.suppress(OSError):
-            os.replace(self.path, self.path + ".damaged")
-        raise StoreError(f"the token file {self.path} is damaged, now .damaged: log in again")
-
-    def save(self, record: "JSON | None") -> None:
-        """Replaces the record; None removes it. OSError if the disk does not take it."""
-        new = self.path + ".new"
-        for path in (new, self.path) if record is None else (new,):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)  # `new` may be left from a process that was killed
-        if record is None:
-            return
-        try:
-            # O_EXCL: our own file with this mode, no link that somebody laid there
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(record, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())  # before the rename, or a power cut leaves it empty
-            os.replace(new, self.path)
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(new)  # only there if writing failed, as on a full disk
-
-    @contextlib.contextmanager
-    def lock(self) -> "Iterator[None]":
-        """Held by one thread of one process. Makes the folder; warns where locks are missing."""
-        import pathlib
-        with contextlib.ExitStack() as stack:
-            try:
-                for folder in reversed(pathlib.Path(self.path).parents):
-                    folder.mkdir(0o700, exist_ok=True)  # os.makedirs: this mode for the last only
-                file = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-                stack.callback(os.close, file)
-                _lock_file(file, True)
-                stack.callback(_lock_file, file, False)  # a forked child has the file open, too
-            except (OSError, ImportError) as error:
-                warnings.warn(f"cannot lock the token file {self.path} ({error}): let no other "
-                              "process use it", RuntimeWarning, stacklevel=4)
-            yield
-
-def _lock_file(file: int, wanted: bool) -> None:
-    try:
-        import fcntl
-        fcntl.flock(file, fcntl.LOCK_EX if wanted else fcntl.LOCK_UN)
-    except ImportError:
-        windows: Any = __import__("msvcrt")
-        try:
-            windows.locking(file, windows.LK_LOCK if wanted else windows.LK_UNLCK, 1)
-        except OSError as error:
-            if error.errno != errno.EDEADLOCK:
-                raise
-            _lock_file(file, wanted)  # it was not to be had within ten seconds
-
-# --- Client ----------------------------------------------------------------------------------
+# --- Client -----------------------------------------------------------------------------
 
 class Client:
     """Your application at one authorization server, with at most one token at a time.
-    `server` is a name in PROVIDERS, an issuer URL (RFC 8414), or a dict of metadata; `grant_type`
-    says how a first token is obtained; `store` is a path or an object like TokenFile. A relative
-    URL is appended to `base_url`, whose origin alone sees the token. `timeout`: seconds for each
-    request; `max_wait`: seconds in all that one may wait for a rate limit. `context` is for a
-    private CA or a client certificate; `handlers` are further urllib handlers (ProxyHandler);
-    `trace` gets every HTTP message as text, secrets masked: try `print`. Threads may share a
-    client. A wrong value is a ValueError or TypeError, here and not later."""
+
+    server: a name in PROVIDERS, an issuer URL (RFC 8414), or a dict of metadata.
+    client_id, client_secret: as registered there; a public client has no secret.
+    grant_type: how a first token is obtained: one of GRANT_TYPES.
+    scope: what the token is to be good for, a string with spaces or several strings.
+    redirect_uri: where a login ends. On loopback without a port, any free port is taken.
+    store: where the token is kept: the path of a file, or an object like TokenFile.
+    base_url: of the API; a relative URL is appended to it, and its origin alone sees the token.
+    headers: sent with every API request.
+    timeout: seconds for one request in all. max_wait: seconds to wait in all for rate limits.
+    context: an ssl.SSLContext, for a CA or a client certificate of your own.
+    handlers: further handlers for urllib, such as a ProxyHandler.
+    trace: a function that gets each HTTP message as text, secrets masked: try `print`.
+
+    Threads may share a client. A wrong value is a ValueError or TypeError, here and not later.
+    """
+
     def __init__(self, server: "str | Mapping[str, Any]", client_id: str,
                  client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
-                 redirect_uri: str = "http://127.0.0.1/callback", store: "Any" = None,
-                 base_url: "str | None" = None, headers: "Headers" = None, timeout: float = 30,
-                 max_wait: float = 0, context: "ssl.SSLContext | None" = None,
-                 handlers: "Iterable[urllib.request.BaseHandler]" = (),
+                 redirect_uri: str = "http://127.0.0.1/callback", store: object = None,
+                 base_url: "str | None" = None, headers: "Headers" = None,
+                 timeout: float = 30, max_wait: float = 0,
+                 context: "ssl.SSLContext | None" = None,
+                 handlers: "Iterable[BaseHandler]" = (),
                  trace: "Callable[[str], object] | None" = None) -> None:
-        if isinstance(store, (str, os.PathLike)):
-            store = TokenFile(store)
-        for right, rule in (
-                (_is_text(client_id), "client_id must be a non-empty string"),
-                (client_secret is None or _is_text(client_secret),
-                 "client_secret must be None or a non-empty string: is its variable set?"),
-                (grant_type in GRANT_TYPES, "grant_type must be " + " or ".join(GRANT_TYPES)),
-                (0 < timeout < 1e9 and max_wait >= 0, "timeout and max_wait are seconds"),
-                (trace is None or callable(trace), "trace must be a function, such as print"),
-                (store is None or all(hasattr(store, name) for name in ("load", "save", "lock")),
-                 "store must be a path, or have load(), save(record) and lock()")):
-            if not right:
-                raise ValueError(rule)
-        self._server = _server(server)
-        self._allow_http = bool(self._server.get("allow_http"))
-        self._base_url = base_url or self._server.get("base_url")
-        self._home = self._base_url and _origin(self._base_url, self._allow_http)
-        for name, url in self._server.items():
-            if url and re.fullmatch("issuer|.*_endpoint", name):
-                _origin(url, self._allow_http)
-        self._client_id, self._client_secret = client_id, client_secret
-        self._grant_type, self._scope = grant_type, _scope(scope)
-        self._redirect_uri, self._headers = _redirect_uri(redirect_uri), _headers(headers)
-        self._timeout, self._max_wait, self._store = timeout, max_wait, store
-        self._connections = _KeepAlive(context, self._allow_http, trace)
-        self._opener = _opener(self._connections, *handlers)
-        issuer = self._server.get("issuer") or self._server["token_endpoint"]
-        self._bound = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
-        self._held: _Held | None = None  # read without a lock, replaced under one
-        self._seen: Token | None = None  # what the store held when we last read or wrote it
-        self._locks: dict[int, Any] = {}
+        _require(grant_type in GRANT_TYPES, "grant_type must be " + " or ".join(GRANT_TYPES))
+        _require(0 < timeout < 1e9, "timeout must be a number of seconds above 0")
+        _require(max_wait >= 0, "max_wait must be a number of seconds, or 0")
+        _require(trace is None or callable(trace), "trace must be a function, such as print")
+        facts = _server_facts(server)
+        self._base_url = _base_url(base_url or facts.get("base_url"), facts)
+        self._grant_type = grant_type
+        self._redirect_uri = _redirect_uri(redirect_uri)
+        self._headers = _own_headers(headers)
+        self._max_wait = max_wait
+        user_agent = self._headers.get("User-agent", "oauth2min/" + __version__)
+        self._http = _HTTP(context, handlers, trace, timeout, user_agent, facts.get("allow_http"))
+        self._server = _Server(facts, self._http)
+        self._endpoint = _TokenEndpoint(self._server, client_id, client_secret, max_wait)
+        issuer = facts.get("issuer") or facts["token_endpoint"]
+        owner = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
+        hint = f", and for a refresh token ask for {facts['offline']}" if "offline" in facts else ""
+        self._keeper = _TokenKeeper(owner, _scope(scope), _store(store), hint)
 
     def __repr__(self) -> str:
-        return f"<Client {self._client_id!r} of {self._bound['server']}>"
+        owner = self._keeper.owner
+        return f"<Client {owner['client_id']!r} of {_without_query(owner['server'])}>"
 
-    def __enter__(self) -> "Self":
+    def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -267,12 +222,10 @@ class Client:
 
     def close(self) -> None:
         """Closes the idle connections. The client can still be used, it opens new ones."""
-        if hasattr(self, "_connections"):  # not if a value was wrong
-            self._connections.close()
-
-    __del__ = close
+        self._http.close()
 
     # --- using it ---
+
     def get(self, url: str, params: "Params" = None, **more: "Any") -> "Response":
         """`request` with the method GET."""
         return self.request("GET", url, params, **more)
@@ -285,814 +238,1295 @@ class Client:
     def request(self, method: str, url: str, params: "Params" = None,
                 data: "Params | bytes" = None, json: object = None,
                 headers: "Headers" = None) -> "Response":
-        """Sends an authorized request and returns the answer, read to its end. `data` is a form (a
-        mapping or pairs) or a body as it is (str, bytes). ResponseError: the answer is 400 or more
-        (a 401 first renews the token). LoginRequired: no usable token. UnsafeURL: an address that
-        the token is not for. URLError: the network failed."""
-        body, content_type = _body(data, json)
-        sent = {"Accept-encoding": "gzip", **content_type, **_headers(headers)}
-        url = _absolute(self._base_url, url, params)
-        response = _read(self._send(method, url, body, sent), MAX_CONTENT)
-        if len(response.content) > MAX_CONTENT:
-            raise URLError(f"the answer is larger than {MAX_CONTENT} bytes: use open()")
-        return response
+        """Sends an authorized request and returns the answer, read to its end.
 
-    def open(self, url: "str | urllib.request.Request") -> "http.client.HTTPResponse":
+        data: a form (a mapping or pairs), or a body as it is (str or bytes). json: a body, too.
+        ResponseError: the answer is 400 or more; a 401 renews the token first. LoginRequired: no
+        usable token. UnsafeURL: an address that the token is not for. URLError: the network, or
+        the answer is cut short or larger than MAX_CONTENT."""
+        body, content_type = _body(data, json)
+        sent = {**content_type, **self._headers, **_own_headers(headers)}
+        if "Range" not in sent:  # a part of the compressed bytes would be useless
+            sent.setdefault("Accept-encoding", "gzip")
+        address = _absolute(self._base_url, url, params)
+        return self._http.read(self._send(_Request(_method(method), address, sent, body)))
+
+    def open(self, url: "str | Request") -> "HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large for
-        memory. Close it (`with`). The errors are those of `request`."""
+        memory. A Request may have a file as its data. Close the answer (`with`). The errors are
+        those of `request`; however you read, an answer that is cut short is an OSError."""
         if isinstance(url, str):
-            url = urllib.request.Request(_absolute(self._base_url, url))
-        return self._send(url.get_method(), _absolute(None, url.full_url), url.data,
-                          _headers(dict(url.header_items())))
+            url = Request(_absolute(self._base_url, url))
+        headers = {**self._headers, **_own_headers(dict(url.header_items()))}
+        address = _absolute(None, url.full_url)
+        request = _Request(_method(url.get_method()), address, headers, url.data)
+        return self._http.stream(self._send(request))
 
     def pages(self, url: str, params: "Params" = None, next: "Next" = None) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good then.
-        The next page is found by `Link: rel=next`, or a link called `next` or `@odata.nextLink` on
-        the page or one level down. `next="paging.next"` names the link; `("meta.next_token",
-        "pagination_token")` a cursor and the parameter for it; a function gets the page, returns
-        the link. It ends at a link that is missing, empty or seen before; one to another origin,
-        which would get the token, is an UnsafeURL."""
-        first = url = _absolute(self._base_url, url, params)
-        seen: set[str] = set()
-        while url not in seen:
-            if _origin(url, True) != _origin(first, True):
-                raise UnsafeURL(f"the next page is at {_site(url)}: the token is not for there")
-            seen.add(url)
-            answer = self.request("GET", url)
+
+        The next page is found by `Link: rel=next` (RFC 8288), or by a link called `next` or
+        `@odata.nextLink` at the top of the page or one level down. Else say where it is:
+        `next="paging.next"` names the link; `next=("meta.next_token", "pagination_token")` names
+        a cursor and the parameter that takes it; a function gets the page and returns the link.
+        A listing ends where the link is missing, empty or was seen before, and at a 204.
+        UnsafeURL: the link leads to another origin, which would get the token. ValueError: what
+        looks like a next page is no link."""
+        first = address = _absolute(self._base_url, url, params)
+        seen = {None}
+        while address not in seen:
+            if _origin(address) != _origin(first):
+                raise UnsafeURL(f"the next page is at {_scheme_and_host(address)}, and the token "
+                                "is not for there")
+            seen.add(address)
+            answer = self.request("GET", address)
+            if answer.status_code == 204:
+                return
             page = answer.json()
             yield page
-            link = _next_link(answer, page, first, next)
-            url = _joined(answer.url, link) if link else url  # seen before: the end
+            address = _next_page(answer, page, first, next)
 
-    def access_token(self) -> str:
-        """A valid access token, renewed if need be, for use with any other HTTP library: ask for
-        it before each request. Raises LoginRequired, or TokenError if renewing fails."""
-        return str(self._current()[0].token.access_token)
+    def access_token(self, rejected: "str | None" = None) -> str:
+        """A good access token for any other HTTP library: ask for it before each request.
+
+        rejected: the one that an API has just answered with 401; then it is another. It is
+        renewed once, however many threads and processes come with the same one. LoginRequired:
+        only the user can help. TokenError: renewing failed."""
+        return self._keeper.good(self.request_token, rejected).token.access_token
 
     @property
     def token(self) -> "Token | None":
-        """The current Token, good or not, out of memory or else the store. Assigning one saves it
-        in the store too; assigning None forgets it."""
-        held = self._held
-        if held is None:
-            with self._alone():
-                held = self._newest()
-        return held.token if held else None
+        """The current Token, good or not, out of memory or else out of the store. Assigning one
+        saves it in the store too; assigning None forgets it in both."""
+        kept = self._keeper.kept
+        if kept is None:
+            with self._keeper.alone():
+                kept = self._keeper.newest()
+        return kept and kept.token
 
     @token.setter
     def token(self, token: "Token | None") -> None:
-        if not isinstance(token, (Token, type(None))):
+        if token is not None and not isinstance(token, Token):
             raise TypeError("assign a Token, or None to forget it")
-        with self._alone():
-            self._newest()  # a StoreError if it is not ours to replace
-            self._keep(token and Token(*token), self._scope)  # checked: _replace() does not
+        with self._keeper.alone():
+            self._keeper.newest()  # a StoreError now: the record may be another client's
+            self._keeper.keep(token and Token(*token), self._keeper.scope)  # _replace() checks nothing
+
+    def for_user(self, store: object = None) -> "Client":
+        """The same client for another user: its token is its own, kept in `store`; the settings,
+        the metadata, the TLS context and the connections are shared. A web application makes
+        one client, and one of these for each user."""
+        client = copy.copy(self)
+        keeper = self._keeper
+        client._keeper = _TokenKeeper(keeper.owner, keeper.scope, _store(store), keeper.hint)
+        return client
 
     # --- logging in and out ---
+
     def login(self, open_browser: "Browser" = None, timeout: "float | None" = None,
               **parameters: str) -> Token:
-        """Makes sure that there is a usable token; asks the user only if there is none, or if more
-        scope is wanted now than was asked for last time. The address is shown on stderr in any
-        case, and the one that a browser elsewhere ends at can be pasted. `open_browser` is True,
-        False, a function that gets the address, or None: where a browser makes sense.
-        `parameters` are added to the authorization request. AuthorizationError: the answer is no.
-        LoginRequired: `timeout` seconds are over (300 in a browser, the life of a device code)."""
-        with contextlib.suppress(LoginRequired):
-            held, _ = self._current()
-            if set(self._scope.split()) <= set(held.scope.split()):
-                return held.token
-        if self._grant_type == DEVICE_CODE:
-            self.token = token = self._device_token(open_browser, timeout, parameters)
+        """Makes sure that there is a usable token. The user is asked if there is none, if
+        renewing it was refused, if more scope is wanted than was asked for last time, or if
+        there are `parameters`, which go with the authorization request.
+
+        The address is shown on stderr in any case, and the one that a browser elsewhere ends at
+        can be pasted. open_browser: True, False, a function that gets the address, or None,
+        where a browser makes sense. timeout: seconds that the user has.
+        AuthorizationError: the answer is no. LoginRequired: the time is over."""
+        token = None if parameters else self._usable_token()
+        if token:
             return token
+        if self._grant_type == DEVICE_CODE:
+            return self._device_login(open_browser, timeout, parameters)
         with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
             _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\n"
                  "If that browser is on another machine, paste the address that it ends at here:")
             _browse(asked.url, open_browser)
-            answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
-                                   self._facts.get("issuer") or "")
-            return self.exchange(asked, answer)  # and only then the browser is told how it ended
+            seconds = LOGIN_TIME if timeout is None else timeout
+            answer = callback.wait(asked, seconds, self._server.get("issuer"))
+            return self.exchange(asked, answer)  # and only then the browser learns how it ended
+
+    def _usable_token(self):
+        """The token, renewed if need be; None if only the user can help. Trouble that will pass
+        is raised, for the user could not help in it either."""
+        try:
+            kept = self._keeper.good(self.request_token)
+        except (LoginRequired, TokenError) as error:
+            if _will_pass(error):
+                raise
+            return None
+        return kept.token if _covers(kept.scope, self._keeper.scope) else None
+
+    def _device_login(self, open_browser, timeout, parameters):
+        form = {"scope": self._keeper.scope or None, **parameters}
+        device = _Device(self._endpoint.post("device_authorization_endpoint", form, "user_code"))
+        _say(f"To log in, open this address in any browser, and type the code {device.user_code} "
+             f"there:\n\n{device.verification_uri}\n")
+        _browse(device.verification_uri, open_browser or False)
+        self.token = token = device.poll(self.request_token, timeout)
+        return token
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
-        """The first half of a login: send the user's browser to `.url`, and keep the whole in the
-        user's session, for `exchange`. In a web application `redirect_uri` is a page of yours."""
-        import secrets
-        # RFC 6749 section 4.1.1, with `state` against forged answers (section 10.12) and PKCE
-        # against stolen codes (RFC 7636): what begins here can be finished nowhere else.
-        state, verifier = secrets.token_urlsafe(32), ""
-        redirect_uri = _redirect_uri(redirect_uri or self._redirect_uri)
-        form = {"response_type": "code", "client_id": self._client_id, "state": state,
-                "redirect_uri": redirect_uri, "scope": self._scope or None}
-        if self._facts.get("pkce", True):
-            verifier = secrets.token_urlsafe(32)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-            form.update(code_challenge=digest.decode().rstrip("="), code_challenge_method="S256")
-        more = {**self._facts.get("authorization_parameters", {}), **parameters}
-        for name in set(form).intersection(more):
-            raise ValueError(f"{name} is set by the client itself (a scope by Client(scope=))")
-        url = _absolute(None, self._endpoint("authorization_endpoint"), {**form, **more})
-        return AuthorizationRequest(url, state, verifier, redirect_uri)
+        """The first half of a login: send the user's browser to `.url`, and keep the whole in
+        the user's session, for `exchange`. In a web application `redirect_uri` is a page of
+        yours."""
+        form = {"response_type": "code", "client_id": self._endpoint.client_id,
+                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
+                "scope": self._keeper.scope or None}
+        return _authorization_request(self._server, form, parameters)
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its query.
-        AuthorizationError if it is no answer to this request (then nothing is sent and the code
-        is not spent), or if the answer is no."""
+        AuthorizationError: it is no answer to this request (then nothing was sent, and the code
+        is still good), or the answer is no."""
         asked = AuthorizationRequest(*authorization_request)  # a session may make it a list
-        with self._alone():
-            self._newest()  # a StoreError comes now, while the code is not spent
+        with self._keeper.alone():
+            self._keeper.newest()  # a StoreError comes now, while the code is not spent
         self.token = token = self.request_token(
-            "authorization_code", code=_code(asked, response, self._facts),
+            "authorization_code", code=_code(asked, response, self._server),
             redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier or None)
         return token
 
-    def _device_token(self, open_browser: "Browser", timeout: "float | None",
-                      parameters: "JSON") -> Token:
-        """RFC 8628: the user types a short code on another device, and we ask again and again."""
-        fields = self._post("device_authorization_endpoint",
-                            {"scope": self._scope or None, **parameters}, "user_code")
-        url, code = (
-            "".join(filter(str.isprintable, str(text)[:2000]))  # a terminal would obey the rest
-            for text in (fields.get("verification_uri") or fields.get("verification_url"),
-                         fields["user_code"]))
-        _origin(url, True)  # UnsafeURL: there is none, or it could open a file
-        _say(f"To log in, open this address in any browser, and type the code {code} there:"
-             f"\n\n{url}\n")
-        _browse(url, open_browser or False)
-        interval = _seconds(fields.get("interval")) or 5
-        life = _seconds(fields.get("expires_in")) or LOGIN_TIME
-        deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
-        over = LoginRequired("nobody confirmed the code in time: call login() for a new one")
-        failure: Exception = over
-        while time.monotonic() + interval < deadline:
-            time.sleep(interval)
-            try:
-                return self.request_token(DEVICE_CODE, device_code=fields.get("device_code"))
-            except URLError as error:  # section 3.5: the network may come back
-                failure, interval = error, interval * 2
-            except TokenError as error:
-                failure, said = over, error.error or error.error_description  # so Twitch
-                if said == "access_denied":
-                    raise AuthorizationError("the user said no", error=said) from None
-                if said == "slow_down":
-                    interval += 5  # section 3.5
-                elif said == "expired_token":
-                    break
-                elif said != "authorization_pending" and error.status < 500:
-                    raise
-        raise failure
-
     def logout(self) -> bool:
-        """Revokes the token where the server can (RFC 7009) and forgets it in any case. Returns
-        whether the server confirmed; if not, the token may live on until it expires."""
-        with self._alone():
-            held = self._newest()
-            try:
-                if held is None or not self._facts.get("revocation_endpoint"):
-                    return False
-                for name in ("refresh_token", "access_token"):  # what lasts comes first
-                    form = {"token": getattr(held.token, name), "token_type_hint": name}
-                    try:
-                        if form["token"]:
-                            self._post("revocation_endpoint", form)
-                    except TokenError as error:
-                        if error.error != "invalid_token":  # Google, of one that is dead already
-                            raise
-                return True
-            except (OSError, OAuth2Error):
-                return False
-            finally:
-                self._keep(None, "")
+        """Forgets the token, also in the store, and revokes it where the server can (RFC 7009).
+        Returns whether the server confirmed: if not, the token may live on until it expires."""
+        with self._keeper.alone():
+            kept = self._keeper.newest()
+            self._keeper.keep(None)
+            return kept is not None and self._endpoint.revoke(kept.token)
 
     # --- the grants ---
+
     def refresh(self) -> Token:
-        """The refresh grant, now (RFC 6749 section 6). LoginRequired if it cannot work."""
-        with self._alone():
-            return self._refresh(self._newest()).token
+        """A new token now: by the refresh grant (RFC 6749 section 6), or for a program by asking
+        anew. LoginRequired: there is nothing to renew it by, or it was refused."""
+        with self._keeper.alone():
+            return self._keeper.renew(self.request_token, self._keeper.newest()).token
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
         """Any grant, the standard's or an extension: posts to the token endpoint and returns the
-        Token, which is kept nowhere (assign it to `token` for that). Raises TokenError."""
-        form = {"grant_type": grant_type, **self._facts.get("token_parameters", {}), **parameters}
-        return _token(self._post("token_endpoint", form, "access_token"))
-
-    def _post(self, endpoint: str, form: "JSON", needed: "str | None" = None) -> "JSON":
-        """Sends a form with the client's credentials. TokenError if the answer lacks `needed`."""
-        url, method = self._endpoint(endpoint), self._facts.get("token_endpoint_auth_method")
-        method = method or ("client_secret_basic" if self._client_secret else "none")
-        headers, form = _authenticate(method, self._client_id, self._client_secret, form)
-        request = urllib.request.Request(url, _form(form).encode(), headers)  # so it is a POST
-        answer: Any = self._opener.open(request, timeout=self._timeout)  # follows no redirect
-        secrets = [str(form[name] or "") for name in form if re.fullmatch(_MASKED, name)]
-        secrets += self._client_secret or "", headers.get("Authorization", "")[len("Basic "):]
-        return _fields(_read(answer, MAX_ANSWER), needed, secrets, self._client_secret or "")
-
-    def _endpoint(self, name: str) -> str:
-        url = str(self._facts.get(name) or "")
-        if not url:
-            raise ValueError(f"this needs {name!r}, which the server's metadata does not have")
-        _origin(url, self._allow_http)
-        return url
-
-    @property
-    def _facts(self) -> "JSON":
-        """The server's metadata; an issuer's are fetched when they are first needed."""
-        if not self._server.get("token_endpoint"):
-            found = _metadata(self._opener, self._server["issuer"], self._timeout)
-            # What RFC 8414 has no name for, such as `pkce`, is yours alone to say.
-            standard = {name: fact for name, fact in found.items()
-                        if name.endswith(("_endpoint", "_supported"))}
-            self._server = {**standard, **self._server}
-        return self._server
+        Token, which is kept nowhere (assign it to `token` for that). TokenError: the answer is
+        no. Each token comes through here: a subclass that overrides this changes the grant."""
+        form = {"grant_type": grant_type, **(self._server.get("token_parameters") or {})}
+        form.update((name, text) for name, text in parameters.items() if text is not None)
+        return _token(self._endpoint.post("token_endpoint", form, "access_token"))
 
     # --- sending ---
-    def _send(self, method: str, url: str, body: "Any", headers: "JSON") -> "_Answer":
-        home = self._home or _origin(url, self._allow_http)  # nobody else sees the token
-        if _origin(url, True) != home:
-            raise UnsafeURL(f"the token is for {_place(str(self._base_url))}, not for "
-                            f"{_place(url)}: use another Client")
-        headers = {**self._headers, **headers}
-        held, _ = self._current()
-        at_home, hops, renewals, waited = True, 0, 0, 0.0
+
+    def _send(self, request):
+        """The good answer to an API request, not yet read; else the error is raised."""
+        home = _secure_origin(self._base_url or request.url, self._http.allow_http)
+        if _origin(request.url) != home:  # nobody else sees the token
+            raise UnsafeURL(f"the token is for {_without_query(self._base_url)}, not for "
+                            f"{_without_query(request.url)}: use another Client")
+        patience = self._max_wait if request.is_repeatable() else 0
+        return _patiently(patience, lambda: self._send_once(request))
+
+    def _send_once(self, request):
+        kept = self._keeper.good(self.request_token)
         while True:
-            # The host (origin_req_host, for cookies): else urllib parses the address once more.
-            request = urllib.request.Request(url, body, headers, home[1], method=method)
-            if at_home:  # RFC 6750 section 2.1; urllib may redirect other headers (issue 77842)
-                bearer = "Bearer " + held.token.access_token
-                request.add_unredirected_header("Authorization", bearer)
-            answer: Any = self._opener.open(request, timeout=self._timeout)
-            if answer.status < 400 and answer.status not in _REDIRECTS:
-                return answer  # type: ignore[no-any-return]
-            new = _redirected(method, url, body, headers, answer) if hops < 10 else None
-            if new:
-                method, url, body, headers = new
-                hops, at_home = hops + 1, at_home and _origin(url, True) == home
-                continue
-            error: Any = _response_error(method, answer, [held.token.access_token])
-            again = isinstance(body, (bytes, type(None)))  # a stream cannot be sent twice
-            if at_home and answer.status == 401 and renewals < 2:
-                held, asked = self._current(stale=held)
-                renewals += 2 if asked else 1  # what another process had stored may be as stale
-            elif (again and isinstance(error, RateLimited)
-                    and waited + error.retry_after <= self._max_wait):
-                time.sleep(error.retry_after)
-                waited += error.retry_after
-                held, _ = self._current()
-            else:
+            # 1. The token goes on a copy: the request stays as the caller meant it.
+            last, answer = self._http.follow(request.with_bearer(kept.token.access_token))
+            if answer.status < 400:
+                self._keeper.accept(kept)
+                return answer
+            error = _response_error(last, self._http.read(answer))
+            # 2. A 401 from where the token belongs: another token, unless this one is new.
+            is_home = "Authorization" in last.headers
+            if answer.status != 401 or not is_home or self._keeper.is_unproven(kept):
                 raise error
-            if not again:
-                raise error
-
-    # --- keeping the token good ---
-    def _current(self, stale: "_Held | None" = None) -> "tuple[_Held, bool]":
-        """A good token other than `stale`, and whether this very call got it from the server. Many
-        threads and processes may come here at once: one of them asks the server, the others wait
-        for a lock, and then find what that one got, in memory or in the store."""
-        held = self._held
-        if held and stale is None and held.good():
-            return held, False  # without any lock
-        with self._alone():
-            held = self._newest()
-            if held and held is not stale and held.good():
-                return held, False
             try:
-                return self._refresh(held), True
-            except LoginRequired:
-                if self._grant_type != "client_credentials":
-                    self._held = None
-                    raise
-            token = self.request_token("client_credentials", scope=self._scope or None)
-            return self._keep(token, self._scope), True
-
-    def _refresh(self, held: "_Held | None") -> "_Held":
-        if held is None or held.token.refresh_token is None:
-            wants = self._server.get("offline")
-            ask = f", and for a refresh token ask for {wants}" if held and wants else ""
-            raise LoginRequired("there is no good token, nor one to renew it: call login()" + ask)
-        try:
-            new = self.request_token("refresh_token", refresh_token=held.token.refresh_token)
-        except TokenError as error:
-            # GitHub says "bad_refresh_token", Twitch "Invalid refresh token", X "Value passed for
-            # the token was invalid", glewlwyd nothing.
-            said = f"{error.error} {error.error_description}".lower()
-            silent = error.error is None and error.status in (400, 401)
-            dead = "invalid_grant|(invalid|bad).refresh.token|the token was invalid"
-            if not silent and not re.search(dead, said):
+                kept = self._keeper.good(self.request_token, kept.token.access_token)
+            except LoginRequired as required:
+                required.response = error.response  # its challenge may say what is wrong
                 raise
-            newer = self._newest()  # a process that our lock does not reach may have been first
-            if newer and newer is not held:
-                return newer if newer.good() else self._refresh(newer)
-            self._held = None  # so that the dead refresh token is not tried again
-            raise LoginRequired("the refresh token is no longer good: call login()") from None
-        # A server that does not rotate sends none: then the old one stays (RFC 6749 section 6).
-        new = new._replace(refresh_token=new.refresh_token or held.token.refresh_token,
-                           scope=new.scope or held.token.scope)
-        return self._keep(new, held.scope)  # type: ignore[no-any-return]
+            # 3. A file cannot be sent twice; the next request has the new token.
+            if not request.is_repeatable():
+                raise error
 
-    @contextlib.contextmanager
-    def _alone(self) -> "Iterator[None]":
-        # One a process: a forked child has its parent's lock, but not the thread that holds it.
-        lock = self._locks.setdefault(os.getpid(), threading.RLock())
-        with lock, contextlib.ExitStack() if self._store is None else self._store.lock():
-            yield
+# --- Keeping the token ------------------------------------------------------------------
 
-    def _newest(self) -> "_Held | None":
-        """What another process saved since we last looked, else what is in memory: a token that
-        could not be saved is newer than the one in the store."""
-        record = None if self._store is None else self._store.load()
-        if record is None:
-            if self._held and self._held.token == self._seen:
-                self._held = self._seen = None  # another process has logged out
-            return self._held
-        try:
-            held = _Held(Token(**record["token"]), record["renew_at"], str(record["scope"]))
-            held.good()  # a TypeError if renew_at is no number
-        except (KeyError, TypeError, ValueError):
-            raise StoreError(f"{self._store!r} holds no token: name another store") from None
-        for name, mine in self._bound.items():
-            if record.get(name) != mine:
-                raise StoreError(f"{self._store!r} is of another {name}: name another store")
-        enough = set(self._scope.split()) <= set(held.scope.split())  # a program asks for more
-        if held.token != self._seen and (enough or self._grant_type != "client_credentials"):
-            self._held, self._seen = held, held.token
-        return self._held
+class _Kept(namedtuple("_Kept", "token renew_at scope")):
+    """A token in use. renew_at: the clock time from which it counts as expired, None for never.
+    scope: what was asked for, where the token's own scope is what the server made of it."""
+    __slots__ = ()
 
-    def _keep(self, token: "Token | None", scope: str) -> "Any":
-        """Saves, then uses: no other process may start from a token that is used up."""
-        held = record = None
-        if token is not None:
-            # A tenth of its life at most, or one of 20 seconds would never count as good.
-            end, now = token.expires_at, time.time()
-            held = _Held(token, end and end - min(MARGIN, max(0, end - now) / 10), scope)
-            record = {**self._bound, **held._asdict(), "token": dict(token._asdict())}
-        try:
-            if self._store is not None:
-                self._store.save(record)
-                self._seen = token
-        except Exception as error:  # noqa: BLE001 (whatever the store raises, the token is good)
-            why = getattr(error, "strerror", None) or type(error).__name__
-            warnings.warn(f"cannot save in {self._store!r} ({why}): what it holds is out of date",
-                          RuntimeWarning, stacklevel=3)
-        finally:
-            self._held = held
-        return held
-
-class _Held(namedtuple("_", "token renew_at scope")):
-    """The token in use; the clock time it counts as expired from; the scope that was asked for."""
-    token: Token
-
-    def good(self) -> bool:
+    def is_good(self):
         return self.renew_at is None or time.time() < self.renew_at
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch("[^\ud800-\udfff]+", value))
+class _TokenKeeper:
+    """Keeps one token good: in memory, in a store, among threads and processes."""
 
-def _scope(scope: "str | Iterable[str] | None") -> str:
-    """The scope as it goes over the wire: separated by spaces (RFC 6749 section 3.3)."""
-    words = scope.split() if isinstance(scope, str) else list(scope or ())
-    if not all(isinstance(word, str) and re.fullmatch(r"[!#-\[\]-~]+", word) for word in words):
-        raise ValueError("scope must be a string with spaces, or several strings without")
-    return " ".join(words)
+    def __init__(self, owner, scope, store, hint):
+        # Whose the record in the store is: that of another owner is never used, nor replaced.
+        self.owner = owner
+        self.scope = scope      # what to ask for from now on
+        self.hint = hint        # what the server wants before it gives a refresh token
+        # The token in use, or None. Read without a lock, replaced only inside of `alone`.
+        self.kept = None
+        # The record that the store held when we last read or wrote it. If another one is there,
+        # another process has renewed; if none is there any more, somebody has logged out.
+        self.store = store
+        self.in_store = None
+        # How the last renewal failed: whoever waited for it while it ran gets this error, too.
+        self.failure = None
+        # The access token that replaced a refused one and was accepted nowhere yet, and since
+        # when. An API that refuses it would refuse the next one, too.
+        self.unproven = None, 0.0
+        # One for each process: a forked child has its parent's lock, but not who holds it. The
+        # same thread may come in again, as a signal handler does: it is `inside` already.
+        self.locks = {}
+        self.inside = None
 
-# --- Authorization request -------------------------------------------------------------------
+    def good(self, ask, rejected=None):
+        """A good token other than the `rejected` one. `ask` is Client.request_token. Many may
+        come here at once: one of them asks the server, the others wait for the lock, and then
+        find what that one got, in memory or in the store."""
+        kept = self.kept
+        if kept and rejected is None and kept.is_good():
+            return kept  # without any lock
+        failure = self.failure
+        with self.alone():
+            kept = self.newest()
+            if kept and kept.is_good() and kept.token.access_token != rejected:
+                return kept
+            try:
+                if self.failure is not failure:
+                    raise self.failure  # of the renewal that we waited for
+                return self.renew(ask, kept)
+            except (OSError, OAuth2Error) as error:
+                self.failure = copy.copy(error)  # without its traceback, which holds on to much
+                # It was renewed early: until its end the old one is as good as it was.
+                if rejected is None and _is_alive(kept) and _will_pass(error):
+                    return kept
+                raise
 
-class AuthorizationRequest(namedtuple("_", "url state code_verifier redirect_uri")):
+    def renew(self, ask, kept):
+        """A new token from the server: by the refresh grant, or anew for a program."""
+        try:
+            new = self.refresh(ask, kept)
+        except LoginRequired:
+            if self.owner["grant_type"] != "client_credentials":
+                if kept:  # the next process has to know, too: the access token is over
+                    self.save(kept._replace(renew_at=0))
+                self.kept = None
+                raise
+            new = self.keep(ask("client_credentials", scope=self.scope or None), self.scope)
+        self.unproven = new.token.access_token, time.monotonic()
+        return new
+
+    def refresh(self, ask, kept):
+        """The refresh grant (RFC 6749 section 6). LoginRequired: it cannot work, or not now."""
+        if kept is None or kept.token.refresh_token is None:
+            raise LoginRequired("there is no good token, and nothing to renew one by: call login()"
+                                + (self.hint if kept else ""))
+        old = kept.token
+        try:
+            new = ask("refresh_token", refresh_token=old.refresh_token)
+        except TokenError as error:
+            if error._verdict != "refused":
+                raise
+            newer = self.newest()  # a process that our lock does not reach may have been first
+            if newer is None or newer.token == old:
+                why = error.error or error.error_description or "the server does not say why"
+                raise LoginRequired(f"the refresh token is dead ({why}): call login()") from None
+            return newer if newer.is_good() else self.refresh(ask, newer)
+        # A server that does not rotate sends no refresh token: then the old one stays.
+        end = new.expires_at
+        if new.access_token == old.access_token and old.expires_at is not None:
+            # Doorkeeper gives the same token again, with the seconds that are left, and then 0.
+            end = min(old.expires_at, end or old.expires_at)
+        return self.keep(new._replace(refresh_token=new.refresh_token or old.refresh_token,
+                                      scope=new.scope or old.scope, expires_at=end), kept.scope)
+
+    def is_unproven(self, kept):
+        access_token, since = self.unproven
+        return access_token == kept.token.access_token and time.monotonic() < since + MARGIN
+
+    def accept(self, kept):
+        if self.unproven[0] == kept.token.access_token:
+            self.unproven = None, 0.0
+
+    @contextmanager
+    def alone(self):
+        """One thread of one process at a time."""
+        process = os.getpid()
+        with self.locks.setdefault(process, threading.RLock()):
+            if self.store is None or self.inside == process:
+                yield
+                return
+            self.inside = process
+            try:
+                with self.store.lock():
+                    yield
+            finally:
+                self.inside = None
+
+    def newest(self):
+        """What another process saved since we last looked, else what is in memory: a token that
+        could not be saved is newer than the one in the store. To be called inside of `alone`."""
+        record = self.store.load() if self.store else None
+        if record is None:
+            if self.in_store is not None:
+                self.kept = self.in_store = None  # somebody has logged out
+        elif record != self.in_store:
+            kept = self.read(record)
+            self.in_store = record
+            # A program that asks for more scope now does not take a token with less.
+            if self.owner["grant_type"] != "client_credentials" or _covers(kept.scope, self.scope):
+                self.kept = kept
+        return self.kept
+
+    def read(self, record):
+        """The record as a _Kept. StoreError: it is none, or another client's."""
+        problem = "no token of this library"
+        with suppress(KeyError, TypeError, ValueError):
+            kept = _Kept(Token(**record["token"]), record["renew_at"], str(record["scope"]))
+            kept.is_good()  # a TypeError if renew_at is no number
+            others = [key for key in self.owner if record.get(key) != self.owner[key]]
+            if not others:
+                return kept
+            problem = f"the token of another {others[0]}"
+        raise StoreError(f"{self.name()} holds {problem}: name another store")
+
+    def keep(self, token, scope=""):
+        """Saves, then uses: no other process may start from a token that is used up. None is
+        for no token."""
+        kept = token and _Kept(token, _renew_at(token.expires_at), scope)
+        try:
+            self.save(kept)
+        finally:
+            self.kept = kept
+        return kept
+
+    def save(self, kept):
+        if self.store is None:
+            return
+        record = None
+        if kept:
+            record = {**self.owner, **kept._asdict(), "token": dict(kept.token._asdict())}
+        try:
+            self.store.save(record)
+            self.in_store = record
+        except Exception as error:  # whatever a store raises, the token in memory is good
+            why = getattr(error, "strerror", None) or type(error).__name__
+            warnings.warn(f"cannot save the token in {self.name()} ({why}): what it holds is out "
+                          "of date", RuntimeWarning, stacklevel=3)
+
+    def name(self):
+        """The store's, for a message: its repr could hold a token."""
+        return getattr(self.store, "path", type(self.store).__name__)
+
+def _renew_at(end):
+    """When to renew a token: early, but by no more than a tenth of its life, or one of 20 seconds
+    would never count as good."""
+    return end and end - min(MARGIN, max(0, end - time.time()) / 10)
+
+def _is_alive(kept):
+    end = kept and kept.token.expires_at
+    return bool(end) and kept.renew_at > 0 and time.time() < end
+
+def _will_pass(error):
+    """Whether it is trouble on the way or at the server, and no word about the token."""
+    return isinstance(error, OSError) or getattr(error, "_verdict", "") in ("passing", "unclear")
+
+# --- Authorization request --------------------------------------------------------------
+
+class AuthorizationRequest(namedtuple("AuthorizationRequest",
+                                      "url state code_verifier redirect_uri")):
     """A login under way: four strings, to be kept in the user's session. Only `url` goes out;
     `code_verifier` is empty for a server that refuses PKCE."""
     __slots__ = ()
+    url: str
+    state: str
+    code_verifier: str
+    redirect_uri: str
 
     def __repr__(self) -> str:
-        return f"<AuthorizationRequest to {_place(self.url)}>"
+        return f"<AuthorizationRequest to {_without_query(self.url)}>"
 
-def _code(asked: AuthorizationRequest, response: str, facts: "JSON") -> str:
+def _authorization_request(server, form, parameters):
+    """RFC 6749 section 4.1.1. `state` is against forged answers (section 10.12), PKCE against
+    stolen codes (RFC 7636): what begins here can be finished nowhere else."""
+    import secrets
+    state = form["state"] = secrets.token_urlsafe(32)
+    verifier = ""
+    if server.get("pkce", True):
+        verifier = secrets.token_urlsafe(32)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+        form["code_challenge"] = digest.decode().rstrip("=")
+        form["code_challenge_method"] = "S256"
+    more = {**(server.get("authorization_parameters") or {}), **parameters}
+    for name in more:
+        _require(name not in form, f"{name} is set by the client itself (scope by Client(scope=))")
+    url = _absolute(None, server.endpoint("authorization_endpoint"), {**form, **more})
+    return AuthorizationRequest(url, state, verifier, form["redirect_uri"])
+
+def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
     if fields is None:
         raise AuthorizationError("this is no answer to our request (its state is another), so "
                                  "nothing was sent: log in again, in one window")
-    issuer, named = facts.get("issuer"), fields.get("iss")
-    promised = facts.get("authorization_response_iss_parameter_supported") is True
-    # RFC 9207: an answer of another server than was asked is an attempt to mix up the two.
-    if issuer and named != issuer and (named or promised and "error" not in fields):
-        raise AuthorizationError(f"the answer does not come from {issuer}: nothing was sent")
+    _check_issuer(fields, server)
+    if "error" not in fields:
+        return fields["code"]
+    advice = "check client_id, redirect_uri and scope against what is registered there"
+    if fields["error"] == "access_denied":
+        advice = "the user or the server said no"
     secrets = asked.state, asked.code_verifier, fields.get("code")
-    error, text, uri = (_printable(fields.get(name, ""), secrets) or None
-                        for name in ("error", "error_description", "error_uri"))
-    if fields.get("error"):
-        advice = ("the user or the server said no" if error == "access_denied" else
-                  "check client_id, redirect_uri and scope against what is registered there")
-        raise AuthorizationError(": ".join(filter(None, (error, text, advice))),
-                                 error=error, error_description=text, error_uri=uri)
-    return fields["code"]
+    raise _in_their_words(AuthorizationError, _words(fields), secrets, "", advice)
 
-def _answer_to(state: str, response: str) -> "dict[str, str] | None":
+def _answer_to(state, response):
     """The fields of an address or its query, if they answer the request with this state. None if
     one is repeated (RFC 6749 section 3.1), for then two readers may see two answers."""
     import hmac
-    query = re.sub("^(?:[^=?]*://[^?]*|[^=?]*)[?]|#.*", "", response)
-    pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    query = response.partition("#")[0]
+    address, mark, rest = query.partition("?")
+    if mark and "=" not in address.partition("://")[0]:  # else it is a query already
+        query = rest
+    pairs = parse_qsl(query, keep_blank_values=True)
     fields = dict(pairs)
     theirs = fields.get("state", "").encode("utf-8", "replace")
-    ours = hmac.compare_digest(theirs, state.encode()) and len(fields) == len(pairs)
-    return fields if state and ours and (fields.get("code") or fields.get("error")) else None
+    is_ours = bool(state) and hmac.compare_digest(theirs, state.encode())
+    if not is_ours or len(fields) < len(pairs):
+        return None
+    return fields if fields.get("code") or fields.get("error") else None
 
-def _redirect_uri(uri: str) -> str:
-    if not re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri):  # RFC 6749 section 3.1.2
-        raise ValueError("redirect_uri must be an absolute URI without a fragment")
-    _ = urllib.parse.urlsplit(uri).port  # a ValueError if it is no port number
-    return uri
+def _check_issuer(fields, server):
+    """RFC 9207: the answer of another server than was asked is an attempt to mix up the two."""
+    issuer = server.get("issuer")
+    named = fields.get("iss")
+    promised = server.get("authorization_response_iss_parameter_supported") is True
+    missing = named is None and promised and "error" not in fields
+    if issuer and (missing or named not in (None, issuer)):
+        raise AuthorizationError(f"the answer does not come from {issuer}: nothing was sent")
 
-# --- Loopback --------------------------------------------------------------------------------
+# --- Token endpoint ---------------------------------------------------------------------
 
-class _Callback(contextlib.ExitStack):
-    """Waits for the browser to come back to a loopback address (RFC 8252 section 7.3), or for that
-    address pasted on the terminal. The end of the `with` block tells the browser how the login
-    ended: a page that said "success" before the exchange could be wrong."""
+# Statuses and words of trouble that will pass, and the statuses of a word against a grant.
+_PASSING = 408, 429, 500, 502, 503, 504, "temporarily_unavailable", "server_error", "slow_down"
+_REFUSING = 200, 400, 401, 403
 
-    def __init__(self, redirect_uri: str) -> None:
-        super().__init__()
-        self.redirect_uri, self.state, self.query, self.page = redirect_uri, "", "", b""
-        self.ended, self.told = threading.Event(), threading.Event()
-        self.listeners, self.connections = [], deque()  # type: list[Any], deque[Any]
-        parts = urllib.parse.urlsplit(redirect_uri)
-        host, port = parts.hostname or "", parts.port or 0
-        if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
-            return  # not ours to listen on: the user will paste
+class _TokenEndpoint:
+    """Speaks with the authorization server for the client, with its credentials."""
+
+    def __init__(self, server, client_id, client_secret, max_wait):
+        _require(_is_text(client_id), "client_id must be a non-empty string")
+        _require(client_secret is None or _is_text(client_secret),
+                 "client_secret must be None or a non-empty string: is its variable set?")
+        self.server = server
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.max_wait = max_wait
+
+    def post(self, endpoint, form, needed=None):
+        """Posts a form and returns the fields of the answer. TokenError: they say no, or the
+        `needed` one is missing."""
+        return _patiently(self.max_wait, lambda: self.post_once(endpoint, form, needed))
+
+    def post_once(self, endpoint, form, needed):
+        headers, proof = self.credentials()
+        form = {**form, **proof}
+        secrets = [form[name] for name in form if re.fullmatch(_SECRET_NAMES, name)]
+        secrets += [self.client_secret, headers.get("Authorization", "")[len("Basic "):]]
+        headers = {**headers, "Accept": "application/json", "Content-type": _FORM}
+        request = _Request("POST", self.server.endpoint(endpoint), headers, _form(form).encode(),
+                           secrets, spends=True)
+        http = self.server.http
+        answer = http.read(http.open(request), MAX_ANSWER)  # a redirect is not followed
+        fields = _fields(answer)
+        has_it = not needed or isinstance(fields.get(needed), str) and fields[needed]
+        said_no = fields.get("error") or fields.get("ok") is False  # the latter is Slack's
+        if answer.status_code < 300 and has_it and not said_no:
+            return fields
+        raise self.error(answer, fields, needed, secrets)
+
+    def credentials(self):
+        """Headers and form fields that say who the client is (RFC 6749 section 2.3.1)."""
+        method = self.server.get("token_endpoint_auth_method")
+        if method is None:
+            method = "client_secret_basic" if self.client_secret else "none"
+        if method == "client_secret_basic":
+            # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
+            pair = [quote(text, safe="~") for text in (self.client_id, self.client_secret or "")]
+            basic = base64.b64encode(":".join(pair).encode()).decode()
+            return {"Authorization": "Basic " + basic}, {}
+        secret = self.client_secret if method == "client_secret_post" else None
+        return {}, {"client_id": self.client_id, "client_secret": secret}
+
+    def error(self, answer, fields, needed, secrets):
+        """A TokenError in the server's words, with advice on what to do: by its word, and only
+        without one by the status."""
+        words = _words(fields)
+        kind = _one_line(answer.headers.get("Content-Type", "an unknown type"), secrets)
+        advice = (f"no {needed or 'answer'} in {len(answer.content)} bytes of {kind}: is this the "
+                  "right address?")
+        wait = None
+        verdict = _verdict(answer, fields)
+        if verdict == "passing":
+            wait = _retry_after(answer) or 1.0
+            advice = f"try again in {wait:.0f} seconds"
+        elif words[0] == "invalid_grant":
+            advice = "the code or refresh token is used up, expired or another client's: log in again"
+        elif verdict == "client" or not words[0] and answer.status_code in (401, 403):
+            advice = "check client_id, client_secret and token_endpoint_auth_method"
+            if not re.fullmatch("[A-Za-z0-9_.~-]*", self.client_secret or ""):
+                advice += ": some servers misread such a secret, try client_secret_post"
+        elif words[0]:
+            advice = "check the grant type and the scope against what is registered there"
+        where = f"{_without_query(answer.url)} answered {answer.status_code}"
+        error = _in_their_words(TokenError, words, secrets, where, advice)
+        error.status = answer.status_code
+        error.retry_after = wait
+        error._verdict = verdict
+        return error
+
+    def revoke(self, token):
+        """Whether the server confirmed that the token is worth nothing now (RFC 7009). What
+        lasts, the refresh token, comes first, and its answer counts: most servers let the access
+        token end with it, and some then refuse to hear of that one."""
+        names = [name for name in ("refresh_token", "access_token") if getattr(token, name)]
+        return [self.is_revoked(name, getattr(token, name)) for name in names][0]
+
+    def is_revoked(self, name, text):
+        try:
+            if self.server.get("revocation_endpoint"):
+                self.post("revocation_endpoint", {"token": text, "token_type_hint": name})
+                return True
+        except TokenError as error:
+            return error.error == "invalid_token"  # Google, of one that is dead already
+        except (OSError, OAuth2Error):
+            pass  # it is forgotten all the same
+        return False
+
+def _fields(answer):
+    """The fields of an answer of the token endpoint; {} if it has none."""
+    found = _json(answer.content)
+    if isinstance(found, dict):
+        return found
+    form = dict(parse_qsl(answer.text))  # GitHub sends a form where JSON is not asked for
+    return form if "access_token" in form or "error" in form else {}
+
+def _words(fields):
+    """error, error_description and error_uri, out of the dialects that servers have; None is for
+    what is not said."""
+    error = fields.get("error")
+    text = fields.get("error_description", fields.get("message"))
+    if isinstance(error, dict):  # Facebook's has a type and a message
+        error, text = error.get("type"), error.get("message")
+    words = error, text, fields.get("error_uri")
+    return [word if word and isinstance(word, str) else None for word in words]
+
+def _in_their_words(kind, words, secrets, where, advice):
+    """An error of this kind, in the server's words as far as they are fit for a message."""
+    words = [word and _one_line(word, secrets) for word in words]
+    error = kind(": ".join(filter(None, (where, *words[:2], advice))))
+    error.error, error.error_description, error.error_uri = words
+    return error
+
+def _verdict(answer, fields):
+    """What an answer without a token means for a grant, taken from what the server sent:
+
+    passing   trouble that will pass, and no word about what was sent
+    client    the server does not know the client, or does not trust it
+    refused   its own word against what was sent: this code or refresh token is dead
+    unclear   no word of its own: a page, or a framework's "Not Found"
+    other     its own word, but not about this grant
+    """
+    status = answer.status_code
+    word = _words(fields)[0] or ""
+    challenge = answer.headers.get("WWW-Authenticate", "").lower()
+    if status in _PASSING or word in _PASSING:
+        return "passing"
+    if word == "invalid_client" or not word and status == 401 and challenge.startswith("basic"):
+        return "client"
+    is_silent = status != 200 and not answer.content
+    if status != 501 and not is_silent and (not fields or " " in word):
+        return "unclear"
+    return "refused" if status in _REFUSING else "other"
+
+def _token(fields):
+    """A Token out of these fields (RFC 6749 section 5.1), with the liberties that servers take."""
+    life = _seconds(fields.get("expires_in", fields.get("expires")))  # 0 is "not said"
+    texts = {name: text for name, text in fields.items() if isinstance(text, str) and text}
+    scope = fields.get("scope")
+    if isinstance(scope, list):
+        scope = " ".join(map(str, scope))
+    scope = " ".join(scope.replace(",", " ").split()) if isinstance(scope, str) else None  # GitHub
+    try:
+        return Token(fields["access_token"], texts.get("token_type", "Bearer"),
+                     life and time.time() + life, texts.get("refresh_token"), scope or None, fields)
+    except ValueError:
+        raise TokenError("the server gave a token that no header or form can hold: report that "
+                         "to its owner") from None
+
+# --- Token file -------------------------------------------------------------------------
+
+class TokenFile:
+    """Keeps a token in a JSON file, for you alone and safely for any number of processes: it is
+    replaced in one step, under a lock (a file beside it) that the system frees when its owner
+    dies. Another store has the same three methods; `load` and `save` are only called inside of
+    `with lock()`, and a record is a dict that JSON can hold, or None for nothing."""
+
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        path = os.path.expanduser(os.fspath(path))
+        _require(path and not path.startswith("~"),
+                 f"{path!r} is no path, or there is no home directory: name another")
+        _require(os.path.isfile(path) or not os.path.exists(path),
+                 f"{path!r} is no file: name another")
+        self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
+
+    def __repr__(self) -> str:
+        return f"TokenFile({self.path!r})"
+
+    def load(self) -> "JSON | None":
+        """The record; None without a file. StoreError: it cannot be read, or it is damaged and
+        was moved aside."""
+        try:
+            with open(self.path, "rb") as file:
+                record = _json(file.read())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"cannot read the token file {self.path} ({error.strerror}): make it "
+                             "readable or name another") from None
+        if isinstance(record, dict):
+            return record
+        with suppress(OSError):
+            os.replace(self.path, self.path + ".damaged")
+        raise StoreError(f"the token file {self.path} is damaged and is now called "
+                         f"{self.path}.damaged: log in again")
+
+    def save(self, record: "JSON | None") -> None:
+        """Replaces the record; None removes it. OSError: the disk does not take it."""
+        new = self.path + ".new"
+        with suppress(FileNotFoundError):
+            os.unlink(new)  # left there by a process that was killed
+        if record is None:
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+            return
+        try:
+            # O_EXCL: a file of our own, with this mode, and no link that somebody laid there.
+            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(file, "w", encoding="utf-8") as writer:
+                json.dump(record, writer, indent=1)
+                writer.flush()
+                os.fsync(file)  # before the rename, or a power cut leaves an empty file
+            os.replace(new, self.path)
+        finally:
+            with suppress(OSError):
+                os.unlink(new)  # it is only there if something failed, as on a full disk
+
+    @contextmanager
+    def lock(self) -> "Iterator[None]":
+        """Held by one thread of one process. Makes the folder; warns where locks are missing."""
+        file = None
+        try:
+            _make_folder(os.path.dirname(self.path))
+            file = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+            _lock(file)
+        except (OSError, ImportError) as error:
+            warnings.warn(f"cannot lock the token file {self.path} ({error}): let no other "
+                          "process use it", RuntimeWarning, stacklevel=4)
+        try:
+            yield
+        finally:
+            if file is not None:
+                with suppress(OSError, ImportError):
+                    _unlock(file)  # a forked child has the file open, too
+                os.close(file)
+
+def _make_folder(path):
+    if not os.path.isdir(path):
+        _make_folder(os.path.dirname(path))  # os.makedirs has this mode for the last one only
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+
+def _lock(file):
+    try:
+        import fcntl
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except ImportError:
+        import msvcrt
+        while True:
+            try:
+                return msvcrt.locking(file, msvcrt.LK_LOCK, 1)
+            except OSError as error:
+                if error.errno != errno.EDEADLOCK:  # else it was not to be had in ten seconds
+                    raise
+
+def _unlock(file):
+    try:
+        import fcntl
+        fcntl.flock(file, fcntl.LOCK_UN)
+    except ImportError:
+        import msvcrt
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+
+# --- Loopback and terminal --------------------------------------------------------------
+
+class _Callback:
+    """Waits for the browser to come back to a loopback address (RFC 8252 section 7.3), or for
+    that address pasted on the terminal. The end of the `with` block tells the browser how the
+    login ended: a page that said "success" before the exchange could be wrong."""
+
+    def __init__(self, redirect_uri):
+        self.redirect_uri = redirect_uri  # with the port, once it is listened on
+        self.state = ""                   # of the request that is waited for
+        self.query = ""                   # of the true answer, once it came
+        self.page = ""                    # what to tell the browser, once `ended` is set
+        self.ended = threading.Event()
+        self.told = threading.Event()     # the browser has its page
+        self.listeners = []
+        self.connections = deque()        # the oldest first
+        parts = urlsplit(redirect_uri)
+        if parts.scheme == "http" and _LOOPBACK.fullmatch(parts.netloc):
+            self.listen(parts, parts.hostname, parts.port or 0)
+        self.handler = _handler(self)
+
+    def listen(self, parts, host, port):
         for address in ("127.0.0.1", "::1") if host == "localhost" else (host,):
             try:
-                family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                listener = self.enter_context(socket.socket(family))
-                if os.name != "nt":  # on Windows this would let others listen there, too
-                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind((address, port))
-                listener.listen(128)
-                listener.setblocking(False)
+                self.listeners.append(_listener(address, port))
             except OSError as error:
                 if self.listeners and error.errno != errno.EADDRINUSE:
                     break  # there is no IPv6
                 self.close()
                 raise OSError(error.errno, f"cannot listen on port {port} ({error.strerror}): end "
                               "the program that does, or use another redirect_uri") from None
-            self.listeners.append(listener)
-            port = listener.getsockname()[1]
-        host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.redirect_uri = parts._replace(netloc=host).geturl()
-        self.handler = _handler(self)
+            port = self.listeners[0].getsockname()[1]  # the second takes the same
+        host = f"[{host}]" if ":" in host else host
+        self.redirect_uri = parts._replace(netloc=f"{host}:{port}").geturl()
 
-    def __exit__(self, failure: "Any", *more: "Any") -> "bool | None":
-        self.page = (_page("The login failed", "The program that you came from says why.")
-                     if failure else _page("You are logged in", "You can close this page now."))
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failure, *_):
+        self.page = _page("You are logged in", "You can close this page now.")
+        if failure:
+            self.page = _page("The login failed", "The program that you came from says why.")
         self.ended.set()
         deadline = time.monotonic() + 2
         while self.query and not self.told.is_set() and time.monotonic() < deadline:
             self.accept()  # a page that was reloaded during the exchange asks anew
-        return super().__exit__(failure, *more)
+        self.close()
 
-    def wait(self, asked: AuthorizationRequest, seconds: float, issuer: str) -> str:
+    def close(self):
+        for listener in self.listeners:
+            listener.close()
+
+    def wait(self, asked, seconds, issuer):
         """The query that the browser came back with, or what was pasted."""
-        self.state, typed, deadline = asked.state, "", time.monotonic() + seconds
+        self.state = asked.state
+        deadline = time.monotonic() + seconds
+        typed = ""
         while not self.query:
             if time.monotonic() > deadline:
                 raise LoginRequired(f"nobody logged in within {seconds:g} seconds: try again")
             self.accept()
             more = _typed()
             typed += more
-            if more or not typed.endswith(("\n", "\r")):
-                continue  # an address with line breaks in it comes in pieces
-            line, pasted, typed = typed.strip(), "".join(typed.split()), ""
-            if asked.code_verifier and re.fullmatch(r"(?!.*://)[^\s=?&]{16,}", line):
-                line = urllib.parse.unquote(line)  # the code alone: PKCE does what state would
-                return _form({"code": line, "state": asked.state, "iss": issuer})
-            if _answer_to(asked.state, pasted):
-                return pasted
-            _say(f"Please paste the whole of the address, which begins with {asked.redirect_uri}")
+            # An address with line breaks in it comes in pieces: wait for the last one.
+            if typed.endswith(("\n", "\r")) and not more:
+                pasted = _pasted(typed, asked, issuer)
+                if pasted:
+                    return pasted
+                typed = ""
+                _say(f"Please paste the whole of the address, which begins with {asked.redirect_uri}")
         return self.query
 
-    def accept(self) -> None:
+    def accept(self):
+        """Serves what is there, and never blocks: Ctrl-C must work at once, and Windows cannot
+        wait for a terminal and a socket together."""
         ready = [listener for listener in self.listeners if _readable(listener)]
         if not ready:
             time.sleep(0.01)
         for listener in ready:
-            with contextlib.suppress(OSError):  # it hung up before we came
+            with suppress(OSError):  # it hung up before we came
                 args = listener.accept()[:1]
                 threading.Thread(target=self.serve, args=args, daemon=True).start()
 
-    def serve(self, connection: socket.socket) -> None:
+    def serve(self, connection):
         self.connections.append(connection)
-        with connection, contextlib.suppress(Exception):  # a stranger may send anything
+        with connection, suppress(Exception):  # a stranger may send anything
             if len(self.connections) > 32:
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     self.connections.popleft().shutdown(socket.SHUT_RDWR)  # it has had its time
-            self.handler(connection, ("", 0), None)
+            self.handler(connection, ("", 0), None)  # which does all when it is made
 
-def _handler(callback: _Callback) -> "Any":
+def _listener(address, port):
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        if os.name != "nt":  # on Windows this would let others listen there, too
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(128)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+def _handler(callback):
     """Speaks HTTP with one connection and knows one thing: the way back into `callback`."""
-    import http.server
-    ours = urllib.parse.urlsplit(callback.redirect_uri)
+    from http.server import BaseHTTPRequestHandler
+    ours = urlsplit(callback.redirect_uri)
     hosts = ours.netloc, re.sub(":80$", "", ours.netloc)  # browsers leave that port out
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         timeout = 5  # seconds: browsers open connections ahead and then send nothing
 
-        def do_GET(self) -> None:
+        def do_GET(self):
             path, _, query = self.path.partition("?")
-            if self.command == "POST":  # OAuth 2.0 Form Post Response Mode
-                size = self.headers.get("Content-Length", "0")
-                query = self.rfile.read(max(0, min(int(size), 1 << 16))).decode("ascii", "replace")
+            self.answer(path, query)
+
+        def do_POST(self):  # OAuth 2.0 Form Post Response Mode
+            size = min(int(self.headers.get("Content-Length", "0")), MAX_HEAD)
+            form = self.rfile.read(max(0, size)).decode("ascii", "replace")
+            self.answer(self.path.partition("?")[0], form)
+
+        def answer(self, path, query):
             if path != (ours.path or "/"):
                 self.send_error(404)
             elif self.headers["Host"] not in hosts or not _answer_to(callback.state, query):
                 self.send_error(400)  # another login, or a foreign name that leads to us
             else:
                 callback.query = callback.query or query
-                callback.ended.wait()
+                callback.ended.wait()  # until the exchange is over
                 self.show(200, callback.page)
                 callback.told.set()
 
-        do_POST = do_GET
+        def send_error(self, code, *_):
+            status = {404: 404, 501: 405}.get(code, 400)  # 501: a method that is none of ours
+            self.show(status, _page("Nothing here", "This address only serves to end a login."))
 
-        def send_error(self, code: int, *_: object) -> None:
-            page = _page("Nothing here", "This address only serves to end a login.")
-            self.show({404: 404, 501: 405}.get(code, 400), page)
+        def show(self, status, page):
+            page = page.encode()
+            self.wfile.write(f"""HTTP/1.1 {status} {self.responses[status][0]}\r
+Content-Type: text/html; charset=utf-8\r
+Content-Length: {len(page)}\r
+Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'\r
+Cache-Control: no-store\r
+Referrer-Policy: no-referrer\r
+Connection: close\r
+\r
+""".encode() + (b"" if self.command == "HEAD" else page))
 
-        def show(self, code: int, page: bytes) -> None:
-            policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-            self.send_response_only(code)
-            for name, value in (
-                    ("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"),
-                    ("Content-Length", str(len(page))), ("Connection", "close"),
-                    ("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer")):
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else page)
-
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_):
             pass
 
     return Handler
 
-def _page(title: str, text: str) -> bytes:
+def _page(title, text):
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>:root{{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}}
-body{{min-height:90vh;display:grid;place-content:center;margin:0}}h1{{margin:0;font-size:1.4rem}}
-main{{box-sizing:border-box;width:min(22rem,90vw);padding:1.5rem 2rem .5rem;background:#8881;
-border:1px solid #8885;border-radius:.75rem}}</style><main><h1>{title}</h1><p>{text}</p></main>
-""".encode()
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }}
+body {{ min-height: 90vh; display: grid; place-content: center; margin: 0 }}
+main {{ box-sizing: border-box; width: min(22rem, 90vw); padding: 1.5rem 2rem .5rem;
+        background: #8881; border: 1px solid #8885; border-radius: .75rem }}
+h1 {{ margin: 0; font-size: 1.4rem }}
+</style>
+</head>
+<main><h1>{title}</h1><p>{text}</p></main>
+"""
 
-def _say(text: str) -> None:
-    if sys.stderr:  # None would be stdout, which is for results
+def _say(text):
+    if sys.stderr:  # print() would take None for stdout, which is for results
         print(text, file=sys.stderr, flush=True)
 
-def _browse(url: str, open_browser: "Browser") -> None:
-    """Opens a browser, unless it could not be seen: over SSH the screen is another machine's, and
-    a text browser would take the terminal."""
-    run: Any = open_browser
+def _browse(url, open_browser):
+    """Opens a browser as login() was told, or by itself where the user would see it: over SSH
+    the screen is another machine's, and a text browser would take the terminal."""
     if open_browser in (None, True):
         try:
             import webbrowser
-        except ImportError:
-            return  # there is none, but the address was shown
-        run = webbrowser.open
-    if open_browser is None:
-        with contextlib.suppress(webbrowser.Error):
             name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
-            here = "SSH_CONNECTION" not in os.environ or {"DISPLAY", "BROWSER"} & set(os.environ)
-            text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
-            open_browser = bool(here) and not text
+        except Exception:  # there is none, but the address was shown
+            name = "w3m"
+        is_text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
+        is_far = "SSH_CONNECTION" in os.environ and not {"DISPLAY", "BROWSER"} & set(os.environ)
+        if open_browser is None and (is_text or is_far):
+            return
+        open_browser = webbrowser.open
     if open_browser:  # in a thread: some come back only when the page is there, or closed
-        threading.Thread(target=run, args=(url,), daemon=True).start()
+        threading.Thread(target=open_browser, args=(url,), daemon=True).start()
 
-def _typed() -> str:
+def _typed():
     """What was typed since we last asked. It never waits, so nothing is left reading."""
     try:
         file = sys.stdin.fileno()
-        if not os.isatty(file) or os.name != "nt" and os.tcgetpgrp(file) != os.getpgrp():
-            return ""
+        is_ours = os.name == "nt" or os.tcgetpgrp(file) == os.getpgrp()
     except (AttributeError, OSError, ValueError):
-        return ""  # stdin is closed, or no file, or not our terminal
+        return ""  # stdin is closed, or no terminal, or not our terminal
+    if not is_ours or not os.isatty(file):
+        return ""
     if os.name == "nt":
-        windows: Any = __import__("msvcrt")
-        typed = ""
-        while windows.kbhit():
-            typed += windows.getwche()
-        return typed
-    return os.read(file, 65536).decode("utf-8", "replace") if _readable(file) else ""
+        import msvcrt
+        return "".join(iter(lambda: msvcrt.getwche() if msvcrt.kbhit() else "", ""))
+    return os.read(file, _BLOCK).decode("utf-8", "replace") if _readable(file) else ""
 
-# --- Token endpoint --------------------------------------------------------------------------
+def _pasted(typed, asked, issuer):
+    """The answer in what was typed: an address, its query or, with PKCE, which does what `state`
+    would do, the code alone. "" if there is none."""
+    line = "".join(typed.split())
+    if _answer_to(asked.state, line):
+        return line
+    word = typed.strip()
+    if asked.code_verifier and "://" not in word and re.fullmatch(r"[^\s=?&]{16,}", word):
+        return _form({"code": unquote(word), "state": asked.state, "iss": issuer})
+    return ""
 
-def _authenticate(method: str, client_id: str, secret: "str | None", form: "JSON") -> "Any":
-    """Headers and form with the client's credentials (RFC 6749 section 2.3.1)."""
-    if method == "client_secret_basic":
-        # Form-encoded, else a colon breaks it; a space as %20, since some do not decode a plus.
-        pair = ":".join(urllib.parse.quote(text, safe="~") for text in (client_id, secret or ""))
-        basic = "Basic " + base64.b64encode(pair.encode()).decode()
-        return {"Accept": "application/json", "Authorization": basic}, form
-    proof = {"client_secret": secret} if method == "client_secret_post" else {}
-    return {"Accept": "application/json"}, {**form, "client_id": client_id, **proof}
+class _Device:
+    """The device grant (RFC 8628): the user types a short code on another device, and we ask the
+    token endpoint again and again whether that has happened."""
 
-def _fields(answer: "Any", needed: "str | None", secrets: "Any", client_secret: str) -> "JSON":
-    """The fields of an answer (RFC 6749 section 5); a TokenError if they say no, or nothing."""
-    fields = _json(answer.content)
-    if not isinstance(fields, dict):  # a form, from GitHub
-        fields = dict(urllib.parse.parse_qsl(answer.text))
-    error: Any = fields.get("error")
-    text = fields.get("error_description", fields.get("message"))
-    if isinstance(error, dict):  # Facebook
-        error, text = error.get("type") or True, error.get("message")
-    there = needed is None or isinstance(fields.get(needed), str) and fields[needed]
-    if there and answer.status_code < 300 and not error and fields.get("ok") is not False:  # Slack
-        return dict(fields)
-    error, text, uri = (_printable(value, secrets) if isinstance(value, str) and value else None
-                        for value in (error, text, fields.get("error_uri")))
-    kind = _printable(answer.headers.get("Content-Type", "an unknown type"), secrets)
-    advice = "check the grant type and the scope against what is registered there"
-    if error is None:
-        advice = (f"no {needed} in {len(answer.content)} bytes of {kind}: "
-                  "is this the right address?")
-    elif error == "invalid_grant":
-        advice = "the code or refresh token is used up, expired or another client's: log in again"
-    if error == "invalid_client" or answer.status_code in (401, 403):
-        advice = "check client_id, client_secret and token_endpoint_auth_method"
-        if not re.fullmatch(r"[\w.~-]*", client_secret, re.ASCII):
-            advice += ": some servers misread such a secret, try client_secret_post"
-    where = f"{_place(answer.url)} answered {answer.status_code}"
-    raise TokenError(": ".join(filter(None, (where, error, text, advice))), error=error,
-                     error_description=text, error_uri=uri, status=answer.status_code)
+    def __init__(self, fields):
+        # Google's name for it is older. A terminal would obey what cannot be printed.
+        url = str(fields.get("verification_uri") or fields.get("verification_url"))
+        self.verification_uri = "".join(filter(str.isprintable, url[:2000]))
+        _origin(self.verification_uri)  # UnsafeURL: there is none, or it could open a file
+        self.user_code = "".join(filter(str.isprintable, fields["user_code"][:2000]))
+        self.device_code = fields.get("device_code")
+        self.interval = _seconds(fields.get("interval")) or 5
+        self.life = _seconds(fields.get("expires_in")) or LOGIN_TIME
 
-def _token(fields: "JSON") -> Token:
-    """RFC 6749 section 5.1, with the liberties that servers take."""
-    life, scope = _seconds(fields.get("expires_in", fields.get("expires"))), fields.get("scope")
-    expires_at = time.time() + life if life else None
-    texts = {name: value for name, value in fields.items() if isinstance(value, str) and value}
-    if isinstance(scope, str):
-        scope = scope.replace(",", " ").split()  # GitHub's has commas
-    scope = " ".join(map(str, scope)) if isinstance(scope, list) else None
-    try:
-        return Token(fields["access_token"], texts.get("token_type", "Bearer"), expires_at,
-                     texts.get("refresh_token"), scope, fields)
-    except ValueError:
-        text = "the server gave an access token that no header can hold: report that to its owner"
-        raise TokenError(text, status=200) from None
+    def poll(self, ask, seconds):
+        """The Token, as soon as the user has confirmed."""
+        life = self.life if seconds is None else min(self.life, seconds)
+        deadline = time.monotonic() + life
+        failure = over = LoginRequired("nobody confirmed the code in time: call login() for a new one")
+        while time.monotonic() + self.interval < deadline:
+            time.sleep(self.interval)
+            try:
+                return ask(DEVICE_CODE, device_code=self.device_code)
+            except URLError as error:  # section 3.5: the network may come back
+                failure = error
+                self.interval *= 2
+            except TokenError as error:
+                failure = over
+                if not self.goes_on(error):
+                    break
+        raise failure
 
-# --- HTTP ------------------------------------------------------------------------------------
+    def goes_on(self, error):
+        """Whether to ask again; raises if the answer is no (section 3.5)."""
+        word = error.error or error.error_description  # the latter is Twitch's
+        if word == "access_denied":
+            denied = AuthorizationError("the user said no")
+            denied.error = word
+            raise denied from None
+        if word == "slow_down":
+            self.interval += 5
+        elif word not in ("authorization_pending", "expired_token") and error.status < 500:
+            raise error
+        return word != "expired_token"
 
-_URL = re.compile(r"(?i)(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)")
-_LOOPBACK = re.compile(r"(?i)(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?")
+# --- HTTP -------------------------------------------------------------------------------
+
+_FORM = "application/x-www-form-urlencoded"
 _REDIRECTS = 301, 302, 303, 307, 308
 _IDEMPOTENT = "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"  # RFC 9110 section 9.2.2
-_MASKED = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|code_verifier|state|"
-           "client_secret|password|(?:client_)?assertion")
+_BLOCK = 1 << 16  # bytes that are read at once
 
-class Response(namedtuple("_", "status_code headers url content")):
-    """The answer of an API, read to its end. In `headers` case does not matter; `url` is the last
-    one, after redirects; `content` is the body, bytes."""
+class Response(namedtuple("Response", "status_code headers url content")):
+    """The answer of an API, read to its end. In `headers` case does not matter; `url` is the
+    last one, after redirects; `content` is the body."""
     __slots__ = ()
+    status_code: int
+    headers: "HTTPMessage"
+    url: str
+    content: bytes
 
     def __repr__(self) -> str:
-        return f"<Response {self.status_code} from {_place(self.url)}>"
+        return f"<Response {self.status_code} from {_without_query(self.url)}>"
 
     @property
     def text(self) -> str:
-        """The body in the charset that the server names, else UTF-8."""
-        with contextlib.suppress(LookupError, ValueError):  # no such charset, or one that raises
-            return str(self.content, self.headers.get_content_charset() or "utf-8", "replace")
-        return str(self.content, "utf-8", "replace")
+        """The body in the charset that the server names, else in UTF-8."""
+        return self.content.decode(_charset(self.headers.get("Content-Type", "")), "replace")
 
     def json(self) -> "Any":
-        """The body parsed. Raises ValueError if it is not JSON."""
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(self.text.lstrip("\ufeff"))
-        raise ValueError(f"{_site(self.url)} answered {self.status_code} with {len(self.content)} "
-                         "bytes that are not JSON: is this the right address?")
+        """The body parsed. ValueError: it is not JSON."""
+        for text in self.content, self.text.lstrip("\ufeff"):
+            with suppress(ValueError, RecursionError):
+                return json.loads(text)
+        raise ValueError(f"{_scheme_and_host(self.url)} answered {self.status_code} with "
+                         f"{len(self.content)} bytes that are not JSON: is this the right address?")
 
-def _opener(*handlers: "Any") -> urllib.request.OpenerDirector:
-    """urllib's own, without its handlers for file: and ftp:, for connections and for redirects."""
-    opener = urllib.request.OpenerDirector()
-    opener.addheaders = [("User-Agent", "oauth2min/" + __version__)]
-    if not any(isinstance(handler, urllib.request.ProxyHandler) for handler in handlers):
-        handlers = (urllib.request.ProxyHandler(), *handlers)
-    for handler in (urllib.request.HTTPErrorProcessor(), *handlers):
-        for scheme, proxy in getattr(handler, "proxies", {}).items():
-            if not re.fullmatch(r"(\w+://)?[^/]+(/[^@]*)?", proxy):
-                # urllib's own error would show its password
-                raise ValueError(f"{scheme}_proxy is no address such as http://me:pass@host:3128")
-        opener.add_handler(handler)
-    return opener
+class _Request(namedtuple("_Request", "method url headers body secrets spends")):
+    """What is to be sent. No message about it may repeat its `secrets`. One that `spends`
+    something, a code for example, must not be lost on a connection that may be dead already."""
+    __slots__ = ()
 
-class _Answer(http.client.HTTPResponse):
-    """An answer that gives its connection back when it is closed."""
-    give_back = trace = None  # type: Any
+    def __new__(cls, method, url, headers, body=None, secrets=(), spends=False):
+        return super().__new__(cls, method, url, headers, body, secrets, spends)
 
-    def begin(self) -> None:
-        super().begin()
-        while self.status < 200:  # http.client takes a 103 for the answer, which is yet to come
-            self.headers = None  # type: ignore[assignment] # or it would not read on
-            super().begin()
-        if self.length == 0:  # 204 and 304: http.client would wait for chunks
-            self.chunked = False
+    def with_bearer(self, access_token):
+        """RFC 6750 section 2.1."""
+        headers = {**self.headers, "Authorization": "Bearer " + access_token}
+        return self._replace(headers=headers, secrets=(*self.secrets, access_token))
 
-    def close(self) -> None:
-        whole, give_back, self.give_back = self.isclosed(), self.give_back, None
-        super().close()
-        if give_back:
-            give_back(whole and not self.length)
+    def is_repeatable(self):
+        return self.body is None or isinstance(self.body, bytes)
 
-class _KeepAlive(urllib.request.AbstractHTTPHandler):
-    """Keeps connections open, where urllib makes a TLS handshake for every request."""
-    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+class _HTTP:
+    """Sends requests and reads answers, by one opener made of urllib's handlers and ours."""
 
-    def __init__(self, context: "Any", allow_http: bool, trace: "Any") -> None:
-        super().__init__()
-        if context is not None and not getattr(context, "check_hostname", False):
-            raise ValueError("context must be an ssl.SSLContext that checks certificates")
-        self.context, self.allow_http, self.trace = context, allow_http, trace
-        self.idle: dict[Any, deque[Any]] = {}  # stacks: the warmest is taken, the others age
+    def __init__(self, context, handlers, trace, timeout, user_agent, allow_http):
+        self.trace = trace
+        self.timeout = timeout
+        self.user_agent = user_agent
+        self.allow_http = bool(allow_http)
+        self.connections = _Connections(context, self.allow_http)
+        self.opener = OpenerDirector()
+        handlers = [HTTPErrorProcessor(), self.connections, *handlers]
+        if not any(isinstance(handler, ProxyHandler) for handler in handlers):
+            proxies = getproxies().items()
+            handlers.append(ProxyHandler({name: url for name, url in proxies if name[:4] == "http"}))
+        for handler in handlers:
+            for name, address in getattr(handler, "proxies", {}).items():
+                # urllib's own errors would show the password, and it would send it in the clear.
+                _require(re.fullmatch(r"(?i)(http://)?[^/]+(/[^@]*)?", address),
+                         f"{name}_proxy must be like http://me:pass@host:3128: SOCKS and https "
+                         "proxies need a handler of your own in handlers=")
+            self.opener.add_handler(handler)
 
-    def http_open(self, request: "Any") -> _Answer:
-        url, method, data = request.full_url, request.get_method(), request.data
-        if request.type != "https":
-            _origin(url, self.allow_http)  # also if a proxy on this machine takes it from here
-        headers, tunnel = {**request.headers, **request.unredirected_hdrs}, request._tunnel_host
-        # With the process: after a fork, two of them would talk over one connection.
-        proxy = tunnel and headers.get("Proxy-authorization")
-        key = os.getpid(), request.type, request.host, tunnel, proxy
-        connection = self.take(key, request.timeout)
-        if self.trace:
-            self.trace(_traced(f"{method} {url}", headers, data))
-        if proxy:
-            del headers["Proxy-authorization"]  # it was for the tunnel
-        while True:
-            used = connection.sock  # the server may give up an idle one just as we take it
-            try:
-                connection.request(method, request.selector, data, headers,
-                                   encode_chunked="Transfer-encoding" in headers)
-                answer: _Answer = connection.getresponse()
+    def close(self):
+        self.connections.close()
+
+    def open(self, request):
+        """The answer to this one request, its body not yet read. URLError: there is none."""
+        self.tell(request, f"{request.method} {request.url}", request.headers, request.body)
+        headers = {"User-agent": self.user_agent, **request.headers}
+        bearer = headers.pop("Authorization", None)
+        sent = Request(request.url, request.body, headers, method=request.method)
+        sent.spends = request.spends
+        if bearer:  # apart from the others, which urllib itself would send after a redirect
+            sent.add_unredirected_header("Authorization", bearer)
+        try:
+            answer = self.opener.open(sent, timeout=self.timeout)
+            answer.request = request
+            return answer
+        except (OSError, HTTPException, ValueError) as error:
+            failure = _network_error(error, request)
+        raise failure  # out here the traceback holds no header
+
+    def follow(self, request):
+        """The last request and its answer, after at most ten redirects."""
+        for _ in range(11):
+            answer = self.open(request)
+            if answer.status not in _REDIRECTS:
+                return request, answer
+            response = self.read(answer)
+            new = _redirected(request, response)
+            if new is None:
                 break
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                connection.close()  # request() opens it again
-                lost = isinstance(error, OSError) and not isinstance(error, socket.timeout)
-                again = method in _IDEMPOTENT and isinstance(data, (bytes, type(None)))
-                if not (used and lost and again):
-                    raise _network_error(error, url) from None
+            last, request = request, new
+        raise _response_error(request, response)
 
-        def give_back(whole: bool) -> None:
-            if key not in self.idle and len(self.idle) >= MAX_IDLE:
-                self.close()
-            stack = self.idle.setdefault(key, deque())
-            if whole and connection.sock and len(stack) < MAX_IDLE:
-                connection.idle_since = time.monotonic()
-                stack.append(connection)
-            else:
-                connection.close()
-        answer.url, answer.msg = url, answer.reason  # type: ignore[assignment] # as urlopen does
-        answer.give_back, answer.trace = give_back, self.trace
+    def read(self, answer, limit=MAX_CONTENT):
+        """The whole answer. URLError: it is cut short, or too large. Where the status says all,
+        a body that is broken or short costs nothing."""
+        content = io.BytesIO()  # it gives its bytes away without making a copy of them
+        is_good = answer.status < 300
+        limit = limit if is_good else MAX_ANSWER
+        with answer, suppress(() if is_good else URLError):
+            for part in _checked(_decoded(answer), answer.request):
+                content.write(part)
+                if content.tell() > limit:
+                    raise URLError(f"the answer is larger than {limit} bytes: use open()")
+        response = Response(answer.status, answer.headers, answer.url, content.getvalue())
+        self.tell_answer(answer, response.content)
+        return response
+
+    def stream(self, answer):
+        self.tell_answer(answer, b"")
+        if isinstance(answer, _Answer):  # and not that of a handler of the user's
+            answer.become_stream(self.timeout)
         return answer
+
+    def tell_answer(self, answer, content):
+        start = f"{answer.status} {getattr(answer, 'reason', '')}"
+        self.tell(answer.request, start, answer.headers, content)
+
+    def tell(self, request, start, headers, body):
+        if self.trace:
+            with suppress(Exception):  # a trace never changes what happens
+                self.trace(_as_text(start, headers, body, request.secrets))
+
+def _patiently(seconds, ask):
+    """What `ask` returns. After a rate limit it is called again, within so many seconds in all."""
+    while True:
+        try:
+            return ask()
+        except (RateLimited, TokenError) as error:
+            wait = error.retry_after
+            is_limit = isinstance(error, RateLimited) or error.status in (429, 503)
+            if not is_limit or not wait or wait > seconds:
+                raise
+        time.sleep(wait)
+        seconds -= wait
+
+def _redirected(request, response):
+    """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""
+    method, body, headers = request.method, request.body, request.headers
+    becomes_get = method == "POST" and response.status_code < 303
+    if becomes_get or response.status_code == 303 and method != "HEAD":
+        method, body = "GET", None
+        headers = {name: headers[name] for name in headers if not name.startswith("Content-")}
+    new = request._replace(method=method, body=body, headers=headers)
+    targets = set(response.headers.get_all("Location") or ())
+    if len(targets) != 1 or not new.is_repeatable():
+        return None
+    # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
+    url = _joined(request.url, quote(targets.pop().encode("latin-1"), _SAFE))
+    here, there = _origin(request.url), _origin(url)
+    if here == there:
+        return new._replace(url=url)
+    if body is not None or here[0] > there[0]:  # "https" comes after "http"
+        raise UnsafeURL(f"{_without_query(request.url)} redirects to {_scheme_and_host(url)}: no "
+                        "https, or not for our data")
+    # Neither the token nor the client's own headers are for there; but a part stays a part.
+    return new._replace(url=url, headers={name: headers[name] for name in headers if name == "Range"})
+
+def _response_error(request, response):
+    """A ResponseError in the server's own words: those of its challenge (RFC 6750 section 3),
+    else those of its JSON."""
+    challenge = _challenge(response.headers)
+    said = _said(challenge) or _said(_json(response.content))
+    text = f": {_one_line(said, request.secrets)}" if said else ""
+    if response.status_code < 400:
+        text = ": a redirect that cannot be followed"
+    if "scope" in challenge:  # what it would have taken
+        text += f": it needs the scope {_one_line(challenge['scope'], request.secrets)}"
+    place = _one_line(_without_query(response.url), request.secrets)
+    text = f"{request.method} {place} answered {response.status_code}{text}"
+    wait = _retry_after(response)
+    error = ResponseError(text)
+    if wait is not None:
+        error = RateLimited(f"{text}: try again in {wait:.0f} seconds")
+        error.retry_after = wait
+    error.response = response
+    return error
+
+def _said(found):
+    """The explanation in the JSON of an error, which has many forms; None if there is none."""
+    if isinstance(found, list):
+        found = found[0] if found else None
+    if isinstance(found, dict):
+        names = "error_description", "message", "detail", "title", "error", "errors"
+        return next(filter(None, (_said(found.get(name)) for name in names)), None)
+    return found if isinstance(found, str) else None
+
+def _retry_after(response):
+    """Seconds to wait, at least one; None if this is no matter of waiting."""
+    headers, status = response.headers, response.status_code
+    is_limit = status in (403, 503) and "Retry-After" in headers
+    is_used_up = status == 403 and headers.get("X-RateLimit-Remaining") == "0"  # GitHub's
+    if not (status == 429 or is_limit or is_used_up):
+        return None
+    now = _date(headers.get("Date")) or time.time()  # the server's clock counts, if it tells
+    for name in "Retry-After", "X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset":
+        text = headers.get(name)
+        number = _seconds(text) or _date(text) or text == "0"
+        if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
+            return max(1.0, min(1e9, number - now if number > 1e9 else number))
+    return 1.0
+
+def _date(text):
+    """The clock time of an HTTP date; None if it is none."""
+    with suppress(Exception):  # of any kind, before Python 3.10
+        return email.utils.mktime_tz(email.utils.parsedate_tz(text))
+
+def _seconds(value):
+    """A number that may have come as a string; None for nonsense, and for what is no time."""
+    with suppress(ValueError, OverflowError):
+        number = float(value) if type(value) in (str, int, float) else 0.0
+        return number if 0 < number < 1e10 else None
+
+# --- HTTP: connections ---
+
+class _Connections(BaseHandler):
+    """Speaks http and https for urllib, which calls a handler by the names of its methods and
+    would make a TLS handshake for every request; this one keeps connections open."""
+    handler_order = 600  # a handler of your own for http or https comes first
+
+    def __init__(self, context, allow_http):
+        _require(context is None or getattr(context, "check_hostname", False),
+                 "context must be an ssl.SSLContext that checks certificates")
+        self.context = context
+        self.allow_http = allow_http
+        self.idle = deque()  # the warmest is taken first, from the right
+
+    def http_open(self, request):
+        if request.type != "https":
+            _secure_origin(request.full_url, self.allow_http)  # also where a proxy takes it on
+        headers = {**request.headers, **request.unredirected_hdrs}
+        tunnel = request._tunnel_host
+        login = headers.pop("Proxy-authorization", None) if tunnel else None
+        # With the process: after a fork, two of them would talk over one connection.
+        key = os.getpid(), request.type, request.host, tunnel, login
+        idle = None if request.spends else self.take(key)
+        if idle:
+            try:
+                return self.answer(idle, request, headers)
+            except OSError as error:  # the server may have given it up just as we took it
+                is_whole = request.data is None or isinstance(request.data, bytes)
+                may_repeat = is_whole and request.get_method() in _IDEMPOTENT
+                if isinstance(error, socket.timeout) or not may_repeat:
+                    raise
+        if request.type == "https" and self.context is None:
+            self.context = _tls_context()
+        connection = _Connection(key, self.context if request.type == "https" else None)
+        return self.answer(connection, request, headers)
 
     https_open = http_open
 
-    def http_error_default(self, request: "Any", answer: _Answer, *_: object) -> _Answer:
+    def http_error_default(self, request, answer, *_):
         return answer  # for the caller to judge, where urllib raises HTTPError
 
-    def take(self, key: "Any", timeout: float) -> "Any":
-        """A connection: the one used last, or a new one. What is not open opens itself."""
-        try:
-            connection = self.idle[key].pop()
-        except LookupError:
-            return self.connect(timeout, *key)
-        # One that has something to say, also within TLS, was closed or speaks out of turn.
-        talks = getattr(connection.sock, "pending", int)() or _readable(connection.sock)
-        if talks or time.monotonic() > connection.idle_since + IDLE_TIME:
-            connection.close()
-        return connection
+    def answer(self, connection, request, headers):
+        answer = connection.converse(request, headers)
+        answer.url = request.full_url
+        answer.msg = answer.reason  # as urlopen has it
+        answer.give_back = self.give_back
+        return answer
 
-    def connect(self, timeout: float, _: int, scheme: str, host: str, tunnel: "Any",
-                proxy: "Any") -> "Any":
-        _origin(f"{scheme}://{host}", self.allow_http)  # which may be a proxy's
-        connection = http.client.HTTPConnection(host, timeout=timeout)
-        if scheme == "https":
-            self.context = self.context or _tls_context()
-            connection = http.client.HTTPSConnection(host, timeout=timeout, context=self.context)
-        if tunnel:
-            connection.set_tunnel(tunnel, headers={"Proxy-Authorization": proxy} if proxy else {})
-        connection.response_class = _Answer
-        return connection
+    def take(self, key):
+        """The warmest idle connection that is still good, or None."""
+        for connection in reversed(self.idle.copy()):
+            if connection.key == key:
+                with suppress(ValueError):  # another thread was faster
+                    self.idle.remove(connection)
+                    if connection.is_good():
+                        return connection
+                    connection.close()
+        return None
 
-    def close(self) -> None:
-        idle, self.idle = self.idle, {}
-        for stack in list(idle.values()):
-            with contextlib.suppress(IndexError):
-                while True:  # as take() does: no connection may have two owners
-                    stack.pop().close()
+    def give_back(self, connection):
+        connection.idle_since = time.time()
+        self.idle.append(connection)
+        self.close(MAX_IDLE)
 
-def _readable(file: "Any") -> bool:
-    """Whether there is something to read, or the end. poll() takes any number of open files."""
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([file], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(file, select.POLLIN)
-    return bool(poll.poll(0))
+    def close(self, rest=0):
+        """Closes the idle connections, the oldest first, but for so many."""
+        with suppress(IndexError):  # another thread was faster
+            while len(self.idle) > rest:
+                self.idle.popleft().close()
 
-def _tls_context() -> "Any":
+    def __del__(self):
+        self.close()
+
+def _tls_context():
     import ssl
     context = ssl.create_default_context()
     if hasattr(ssl, "TLSVersion"):
@@ -1101,404 +1535,898 @@ def _tls_context() -> "Any":
         context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     return context
 
-def _redirected(method: str, url: str, body: "Any", headers: "JSON", answer: "_Answer") -> "Any":
-    """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""
-    target = answer.getheader("Location") if answer.status in _REDIRECTS else None
-    if answer.status == 303 and method != "HEAD" or answer.status < 303 and method == "POST":
-        method, body = "GET", None
-        headers = {name: headers[name] for name in headers if name[:8] != "Content-"}
-    if not target or not isinstance(body, (bytes, type(None))):
-        return None
-    _read(answer, MAX_ANSWER)
-    old, url = url, _joined(url, target.encode("latin-1").decode("utf-8", "replace"))
-    here, there = _origin(old, True), _origin(url, True)
-    if body is not None and here != there or here[0] > there[0]:  # "https" > "http"
-        raise UnsafeURL(f"{_place(old)} redirects to {_site(url)}: no https, or not for our data")
-    return method, url, body, headers if here == there else {}
+class _Connection(HTTPConnection):
+    """One connection, to an origin or to a proxy, and the time that its request has."""
 
-def _response_error(method: str, answer: "_Answer", secrets: "Any") -> ResponseError:
-    """With the server's own words, from its header (RFC 6750 section 3) or its JSON."""
-    response = _read(answer, MAX_ANSWER)
-    said = response.headers.get("WWW-Authenticate", "")
-    said += response.text if _json(response.content) else ""
-    names = "error_description", "message", "detail", "title", "error", "scope"
-    words = rf'\b({"|".join(names)})"?\s*[=:]\s*("(?:[^"\\]|\\.)*")'
-    found = {name: _printable(str(_json(word) or word), secrets)
-             for name, word in reversed(re.findall(words, said))}  # so that the first one counts
-    text = next((": " + found[name] for name in names[:-1] if name in found), "")
-    if response.status_code < 400:
-        text = ": a redirect that cannot be followed"
-    if "scope" in found:  # RFC 6750 section 3: what it would have taken
-        text += f": it needs the scope {found['scope']}"
-    place = _printable(_place(response.url), secrets)
-    text = f"{method} {place} answered {response.status_code}{text}"
-    wait = _retry_after(response)
-    if wait is None:
-        return ResponseError(text, response=response)
-    text += f": try again in {wait:.0f} seconds"
-    return RateLimited(text, response=response, retry_after=wait)
+    def __init__(self, key, context):
+        super().__init__(key[2], 443 if context else 80)
+        self.key = key
+        self.context = context  # None: without TLS
+        self.idle_since = 0.0   # by the clock, which goes on while a laptop sleeps
 
-def _retry_after(response: Response) -> "Any":
-    """Seconds to wait, at least one; None if this is no matter of waiting."""
-    headers, status = response.headers, response.status_code
-    if status != 429 and not (status == 503 and "Retry-After" in headers):
-        return None
-    now = _date(headers.get("Date")) or time.time()  # the server's clock counts, if it tells
-    for name in ("Retry-After", "X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset"):
-        text = headers.get(name)
-        number = _seconds(text) or _date(text) or text == "0"
-        if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
-            return max(1.0, min(1e9, number - now if number > 1e9 else number))
-    return 1.0
+    def is_good(self):
+        """Whether it may be used again. One that has something to say was closed, or speaks out
+        of turn, which may be inside of TLS."""
+        is_young = 0 <= time.time() - self.idle_since < IDLE_TIME
+        return is_young and not self.sock.has_more()
 
-def _date(text: "Any") -> "Any":
-    with contextlib.suppress(Exception):  # of any kind, before Python 3.10
-        return email.utils.mktime_tz(email.utils.parsedate_tz(text))
+    def connect(self):
+        host, tunnel, login = self.key[2:]
+        super().connect()
+        self.sock = _Socket(self.sock)
+        self.sock.deadline = self.deadline
+        if tunnel:
+            self.open_tunnel(tunnel, login)
+        if self.context:
+            # No certificate has the dot that may end a name.
+            name = urlsplit("//" + (tunnel or host)).hostname.rstrip(".")
+            self.sock.sock = self.context.wrap_socket(self.sock.ready(), server_hostname=name)
 
-def _seconds(value: "Any") -> "Any":
-    """A number that may have come as a string; None for nonsense, and for what is no time."""
-    with contextlib.suppress(ValueError, OverflowError):
-        number = float(value) if type(value) in (str, int, float) else 0.0
-        return number if 0 < number < 1e10 else None
+    def open_tunnel(self, tunnel, login):
+        """RFC 9110 section 9.3.6: beyond the proxy, TLS is between us and the server."""
+        login = f"Proxy-Authorization: {login}\r\n" if login else ""
+        self.sock.sendall(f"CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n{login}\r\n".encode())
+        answer = _Answer(self.sock, method="CONNECT")
+        answer.begin()
+        if not 200 <= answer.status < 300:
+            wants = ", it wants a user and a password" if answer.status == 407 else ""
+            raise OSError(f"the proxy does not connect us ({answer.status}{wants})")
 
-def _read(answer: "_Answer", limit: int) -> Response:
-    """Reads to the end, or a little more than `limit` bytes; gives the connection back."""
-    content, part, source = bytearray(), b"more", answer  # type: Any, Any, Any
+    def converse(self, request, headers):
+        """Sends the request, and returns the answer when its head is there."""
+        self.timeout = request.timeout
+        self.deadline = time.monotonic() + request.timeout
+        if self.sock:
+            self.sock.deadline = self.deadline
+            self.sock.patience = None
+        try:
+            is_sent = self.sends(request, headers)
+            answer = self.getresponse()
+        except BaseException:
+            self.close()
+            raise
+        answer.connection = self
+        answer.is_sent = is_sent
+        return answer
+
+    def sends(self, request, headers):
+        """Sends the request; False if it could not be sent to its end. Then the server has had
+        enough of it, and its answer may say why: a 413, or a 401."""
+        headers = {"Host": urlsplit(request.full_url).netloc, **headers}
+        try:
+            self.request(request.get_method(), request.selector, request.data, headers)
+        except (ConnectionError, socket.timeout):
+            if request.data is None or self.sock is None:
+                raise
+            self.sock.deadline = time.monotonic() + 1
+            return False
+        return True
+
+class _Socket:
+    """A socket with a deadline for all that is done with it."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.deadline = 0.0   # monotonic time by which all must be over
+        self.patience = None  # or, for a stream, seconds for each read
+
+    def ready(self):
+        """The socket, for what is left of the time; socket.timeout if that is nothing."""
+        left = self.patience or self.deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("timed out")
+        self.sock.settimeout(left)
+        return self.sock
+
+    def sendall(self, data):
+        self.ready().sendall(data)
+
+    def makefile(self, _):
+        return io.BufferedReader(_Wire(self))
+
+    def has_more(self):
+        pending = getattr(self.sock, "pending", int)
+        return bool(pending()) or _readable(self.sock)
+
+    def close(self):
+        self.sock.close()
+
+class _Wire(io.RawIOBase):
+    """What comes in on a socket. Its end is not the end of the socket."""
+
+    def __init__(self, sock):
+        self.sock = sock
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        return self.sock.ready().recv_into(buffer)
+
+def _readable(file):
+    """Whether there is something to read, or the end. poll() takes any number of open files."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([file], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
+
+# --- HTTP: reading an answer ---
+
+_TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
+_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?")
+_FIELD_LINE = re.compile(rf"({_TOKEN}):([^\r\n\0]*)")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+
+class _BadAnswer(HTTPException):
+    """What came is no HTTP, or it ends too early; the message says what was odd."""
+
+class _Answer(HTTPResponse):
+    """An answer that is read strictly (RFC 9112), and gives its connection back when closed.
+
+    http.client forgives in silence: after one odd field line it drops all the others; of a
+    Transfer-Encoding or Content-Length that it does not understand it makes "until the end";
+    and a body that is cut short can pass for whole. Here each of them is an error."""
+    give_back = connection = None
+    is_whole = False  # its body was read to the end
+    is_sent = True    # and so was the request
+
+    def begin(self):
+        """Reads the head, where http.client would do so by a function of its own."""
+        self.file = self.fp   # what comes in; http.client reads the body from `fp`
+        self.room = MAX_HEAD  # bytes that the head may still have
+        if not self.file.peek(1):
+            raise RemoteDisconnected("the server hung up without an answer")
+        for _ in range(MAX_INTERIM + 1):
+            self.read_head()
+            if self.status >= 200:
+                break
+        else:
+            raise _BadAnswer(f"more than {MAX_INTERIM} interim answers")
+        is_chunked, size = self.frame()
+        self.parts = self.body(is_chunked, size)
+        self.chunked = self.will_close = False  # for http.client: this is our business
+        self.length = None
+
+    def read_head(self):
+        first, *fields = self.lines()
+        found = _STATUS_LINE.fullmatch(first)
+        if not found or found.group(2) == "101":  # we never ask for another protocol
+            raise _BadAnswer(f"the status line {first[:80]!r}")
+        self.version = 10 if found.group(1) == "0" else 11
+        self.status = self.code = int(found.group(2))
+        self.reason = first[13:].strip()
+        self.headers = self.msg = HTTPMessage()
+        for line in fields:
+            found = _FIELD_LINE.fullmatch(line)
+            if not found:
+                raise _BadAnswer(f"the field line {line[:80]!r}")
+            self.headers.set_raw(found.group(1), found.group(2).strip(" \t"))
+
+    def lines(self):
+        """The lines up to an empty one. A line that begins with a blank goes on with the one before
+        it (RFC 9112 section 5.2)."""
+        lines = []
+        while len(lines) <= MAX_FIELDS + 1:
+            line = self.file.readline(self.room + 1)
+            self.room -= len(line)
+            if self.room < 0 or not line:
+                break
+            if line in (b"\r\n", b"\n"):
+                text = re.sub("\r?\n[ \t]+", " ", b"".join(lines).decode("latin-1"))
+                return re.split("\r?\n", text)[:-1]
+            lines.append(line)
+        raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes or "
+                         f"{MAX_FIELDS} fields")
+
+    def words(self, name):
+        """The words of a field that is a list, of all its lines, in lower case."""
+        text = ",".join(self.headers.get_all(name) or ()).lower()
+        return [word.strip(" \t") for word in text.split(",")] if text else []
+
+    def frame(self):
+        """Whether the body is in chunks, and its size in bytes (RFC 9112 section 6.3). None is
+        for "until the connection ends"."""
+        codings = self.words("Transfer-Encoding")
+        sizes = set(self.words("Content-Length"))
+        options = self.words("Connection")
+        stays = "keep-alive" in options if self.version == 10 else "close" not in options
+        self.stays = stays and not (codings and sizes)
+        if self._method == "HEAD" or self.status in (204, 304):
+            return False, 0
+        if codings:
+            if codings != ["chunked"]:
+                raise _BadAnswer(f"the Transfer-Encoding {', '.join(codings)[:80]!r}")
+            return True, None
+        if sizes:
+            size = sizes.pop()
+            if sizes or not re.fullmatch("[0-9]{1,15}", size):
+                raise _BadAnswer(f"the Content-Length {size[:80]!r}")
+            return False, int(size)
+        self.stays = False
+        return False, None
+
+    def body(self, is_chunked, size):
+        """The body, part by part."""
+        if is_chunked:
+            yield from self.chunks()
+        elif size is None:
+            yield from iter(lambda: self.file.read1(_BLOCK), b"")
+        else:
+            yield from self.exactly(size)
+        self.is_whole = True
+
+    def exactly(self, size):
+        while size:
+            part = self.file.read1(min(size, _BLOCK))
+            if not part:
+                raise _BadAnswer("the answer breaks off")
+            size -= len(part)
+            yield part
+
+    def chunks(self):
+        """RFC 9112 section 7.1."""
+        size = None
+        while size != 0:
+            found = _CHUNK_SIZE.fullmatch(self.file.readline(4096))
+            if not found:
+                raise _BadAnswer("a chunk without its size, or the answer breaks off")
+            size = int(found.group(1), 16)
+            yield from self.exactly(size)
+            if size and self.file.readline(2) not in (b"\r\n", b"\n"):
+                raise _BadAnswer("a chunk that is longer than it says")
+        self.room = MAX_HEAD
+        self.lines()  # the trailer: nobody needs it, but the next answer comes after it
+
+    def become_stream(self, patience):
+        """From here on the body is read by the methods of http.client, and the time is
+        `patience` seconds for each read."""
+        self.connection.sock.patience = patience
+        self.fp = io.BufferedReader(_Body(_checked(self.parts, self.request)))
+
+    def close(self):
+        connection, self.connection = self.connection, None
+        super().close()
+        if connection and self.is_whole and self.is_sent and self.stays:
+            self.give_back(connection)
+        elif connection:
+            connection.close()
+
+class _Body(io.RawIOBase):
+    """The parts of a body as a file: its end is the end of the answer, else it is an error."""
+
+    def __init__(self, parts):
+        self.parts = parts
+        self.part = memoryview(b"")
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        part = self.part or memoryview(next(self.parts, b""))
+        size = min(len(buffer), len(part))
+        buffer[:size] = part[:size]
+        self.part = part[size:]
+        return size
+
+def _decoded(answer):
+    """The body, part by part, its content codings undone (RFC 9110 section 8.4)."""
+    parts = getattr(answer, "parts", None)
+    if parts is None:  # of a handler of the user's
+        parts = iter(lambda: answer.read(_BLOCK), b"")
+    codings = ",".join(answer.headers.get_all("Content-Encoding") or ()).lower().split(",")
+    for coding in reversed(codings):
+        coding = coding.strip(" \t")
+        if coding in ("gzip", "x-gzip"):
+            parts = _gunzip(parts)
+        elif coding not in ("", "identity"):
+            raise _BadAnswer(f"the Content-Encoding {coding[:80]!r}, which we did not ask for")
+    yield from parts
+
+def _gunzip(parts):
+    """What one or more gzip members hold; what follows the last one is ignored (RFC 1952)."""
+    inflater = None
+    for part in parts:
+        for start in range(0, len(part), 4096):  # in pieces, for zlib copies what is left of each
+            piece = part[start:start + 4096]
+            while piece:
+                if inflater is None or inflater.eof and piece[:1] == b"\x1f":
+                    inflater = zlib.decompressobj(31)
+                if inflater.eof:
+                    break
+                block = inflater.decompress(piece, _BLOCK)
+                piece = inflater.unconsumed_tail or inflater.unused_data
+                while block:  # never more than this much at once
+                    yield block
+                    block = inflater.decompress(inflater.unconsumed_tail, _BLOCK)
+    if inflater and not inflater.eof:
+        raise _BadAnswer("the compressed data break off")
+
+def _checked(parts, request):
+    """The same parts; whatever breaks becomes a URLError."""
     try:
-        with answer:
-            if answer.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip"):
-                import gzip
-                source = gzip.GzipFile(fileobj=answer)
-            elif answer.length is not None and answer.length <= limit:
-                content, part = answer.read(), b""  # in one go, without a copy
-            while part and len(content) <= limit:
-                part = source.read(1 << 16)
-                content += part
-            if answer.length and not part:
-                raise http.client.IncompleteRead(b"")
-    except (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException) as error:
-        broken = isinstance(error, ValueError)  # a chunk of -1 bytes
-        raise _network_error(EOFError() if broken else error, answer.url) from None
-    if answer.trace:
-        with contextlib.suppress(Exception):  # or the token in this answer would be lost
-            answer.trace(_traced(f"{answer.status} {answer.reason}", answer.headers, content))
-    return Response(answer.status, answer.headers, answer.url, bytes(content))
+        yield from parts
+        return
+    except (OSError, HTTPException, EOFError, ValueError, zlib.error) as error:
+        failure = _network_error(error, request)
+    raise failure
 
-def _network_error(error: Exception, url: str) -> Exception:
-    """What happened and what to do; http.client's own messages quote headers and addresses."""
-    said = _printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-    said = re.sub("(Tunnel connection failed: [0-9]+).*", r"\1", said)  # it may hold a password
+def _network_error(error, request):
+    """What happened and what to do, without what http.client's own messages quote."""
+    if isinstance(error, URLError):
+        error = error.reason
+    if isinstance(error, ValueError):
+        return ValueError("the address or a header has characters that HTTP does not allow")
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = _one_line(said, request.secrets)
     text = f"{said}: check the address, the network and the proxy settings"
-    if "CERTIFICATE_VERIFY_FAILED" in str(error) or type(error).__name__ == "CertificateError":
-        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if "
-                "the network has its own CA, name its file in SSL_CERT_FILE, or pass context=")
+    if "CERTIFICATE_VERIFY_FAILED" in said or type(error).__name__ == "CertificateError":
+        said = getattr(error, "verify_message", said)
+        text = (f"its certificate is not trusted ({said}): if the network has its own CA, name "
+                "its file in SSL_CERT_FILE, or pass context=")
     elif isinstance(error, socket.timeout):
         text = "nothing came in time: try again, or raise timeout="
-    elif isinstance(error, (ValueError, http.client.InvalidURL)):
-        return ValueError("the address or a header has characters that HTTP does not allow")
-    elif isinstance(error, (http.client.HTTPException, EOFError, zlib.error)):
-        text = f"the answer broke off or is not HTTP ({type(error).__name__}): try again"
-    kind: Any = type(error) if isinstance(error, OSError) else OSError
-    number = [error.errno] if isinstance(error, OSError) and error.errno else []
-    return URLError(kind(*number, f"no answer from {_site(url)}: {text}"))
+    elif not isinstance(error, OSError):
+        text = f"its answer broke off, or is not HTTP as it should be ({said})"
+    kind = type(error) if isinstance(error, OSError) else OSError
+    number = [error.errno] if getattr(error, "errno", None) else []
+    return URLError(kind(*number, f"no answer from {_scheme_and_host(request.url)}: {text}"))
 
-def _next_link(answer: Response, page: "Any", first: str, next: "Next") -> "str | None":
-    """As `pages` was told; else RFC 8288, or what APIs use in its stead."""
+# --- HTTP: links and challenges ---
+
+# A target, or a name that may have a value: the items of Link and of WWW-Authenticate. A quoted
+# value that nobody closes ends with the field, so that none is read twice.
+_QUOTED = r'"(.*?)(?:(?<!\\)"|\Z)'
+_ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(?:\s*=\s*(?:{_QUOTED}|([^\s;,\"]+)))?")
+_NEXT = "next", "@odata.nextLink"
+
+def _items(headers, field):
+    """(target, name, value) of each item in the lines of this field; None is for what it lacks."""
+    for line in headers.get_all(field) or ():
+        for target, name, quoted, plain in (item.groups() for item in _ITEM.finditer(line)):
+            value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            yield target, name and name.lower(), value
+
+def _challenge(headers):
+    """The parameters of the Bearer challenge (RFC 6750 section 3, RFC 9110 section 11)."""
+    found = {}
+    scheme = None
+    for _, name, value in _items(headers, "WWW-Authenticate"):
+        if value is None:
+            scheme = name
+        elif scheme == "bearer":
+            found.setdefault(name, value)
+    return found
+
+def _next_page(answer, page, first, next):
+    """The address of the next page, as `pages` was told, or found by itself; None at the end."""
     if isinstance(next, tuple):
-        cursor, parts = _at(page, next[0]), urllib.parse.urlsplit(first)
-        pairs = [pair for pair in urllib.parse.parse_qsl(parts.query, True) if pair[0] != next[1]]
-        query = _form([*pairs, (next[1], cursor)])
-        return parts._replace(query=query).geturl() if cursor else None
-    if next:
-        return next(page) if callable(next) else _at(page, next)
-    for link in answer.headers.get_all("Link") or []:
-        for url, rest in re.findall(r'<([^<>]*)>((?:[^,"]|"[^"]*")*)', link):
-            for name, value in re.findall(r';\s*([\w*-]+)\s*=\s*("[^"]*"|[^\s;]*)', rest):
-                if name.lower() == "rel" and "next" in value.strip('"').lower().split():
-                    return str(url)
-    top, names = page if isinstance(page, dict) else {}, ("next", "@odata.nextLink")
-    places = [top] if {*names} & {*top} else [*top.values()]  # "next": null is the end
-    found = [place[name] for place in places if isinstance(place, dict)
-             for name in names if isinstance(place.get(name), str)]
-    if len(found) > 1 and places != [top]:
-        raise ValueError("this page has several next links: choose one with next='name.next'")
-    return found[0] if found else None
+        cursor = _at(page, next[0])
+        return _with_parameter(first, next[1], cursor) if cursor else None
+    if callable(next):
+        link = next(page)
+    elif next:
+        link = _at(page, next)
+    else:
+        link = _link_in_header(answer.headers) or _link_on_page(page)
+    return _joined(answer.url, link) if link else None
 
-def _at(page: "Any", path: str) -> "Any":
+def _link_in_header(headers):
+    """The target of `Link: <target>; rel=next` (RFC 8288)."""
+    link = None
+    for target, name, value in _items(headers, "Link"):
+        link = target or link
+        if name == "rel" and "next" in (value or "").strip("'").lower().split():
+            return link
+    return None
+
+def _link_on_page(page):
+    """The link called `next`, or `@odata.nextLink`, at the top of the page or one level down."""
+    places = [page]
+    if isinstance(page, dict) and not page.keys() & _NEXT:
+        places = page.values()
+    links = [place[name] for place in places if isinstance(place, dict)
+             for name in _NEXT if place.get(name)]
+    if not links:
+        return None
+    _require(len(links) == 1, "this page has several next links: choose one with next='name.next'")
+    link = links[0].get("href") if isinstance(links[0], dict) else links[0]
+    _require(isinstance(link, str),
+             "what is called next on this page is no link: say what leads on with next=")
+    return link
+
+def _at(page, path):
+    """What is on the page under "a.b.c", or under this whole name."""
     for name in [path] if isinstance(page, dict) and path in page else path.split("."):
         page = page.get(name) if isinstance(page, dict) else None
     return page
 
-def _joined(url: str, link: str) -> str:
+def _with_parameter(url, name, value):
+    """The same address, byte for byte, but for this parameter."""
+    address, _, query = url.partition("?")
+    others = [pair for pair in query.split("&")
+              if pair and unquote_plus(pair.partition("=")[0]) != name]
+    return f"{address}?{'&'.join([*others, _form({name: value})])}"
+
+# --- HTTP: what is sent ---
+
+_SAFE = "%/:=&?~#+!$,;'@()*[]"  # has a meaning in an address, and stays as it is
+_LOOPBACK = re.compile(r"(?i)(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?")
+_URL = re.compile(r"(?i)(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)")
+
+def _require(right, rule):
+    if not right:
+        raise ValueError(rule)
+
+def _joined(url, link):
     try:
-        return _absolute(None, urllib.parse.urljoin(url, link))
+        return _absolute(None, urljoin(url, link))
     except (AttributeError, TypeError, ValueError):
-        raise UnsafeURL(f"a link at {_place(url)} leads nowhere") from None
+        raise UnsafeURL(f"a link at {_without_query(url)} leads nowhere") from None
 
-def _absolute(base_url: "str | None", url: str, params: "Any" = None) -> str:
+def _absolute(base_url, url, params=None):
     """The whole address, in the characters that HTTP allows."""
-    url = urllib.parse.quote(url.strip(), "%/:=&?~#+!$,;'@()*[]", None, "surrogatepass")
-    url = url.partition("#")[0]
-    if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # RFC 3986 section 4.2
-        if base_url is None:
-            raise ValueError(f"{_place(url)!r} is relative, and there is no base_url: complete it")
-        url = base_url.rstrip("/") + ("/" if url[:1] not in ("", "?") else "") + url.lstrip("/")
-    return url + ("&" if "?" in url else "?") + _form(params) if params else url
+    url = quote(url.strip(), _SAFE, None, "surrogatepass").partition("#")[0]
+    url = re.sub("%(?![0-9A-Fa-f]{2})", "%25", url)
+    if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # it is relative: RFC 3986 section 4.2
+        _require(base_url, f"{_without_query(url)!r} is relative, and there is no base_url: "
+                           "complete it")
+        slash = "" if url[:1] in ("", "?") else "/"
+        url = base_url.rstrip("/") + slash + url.lstrip("/")
+    query = _form(params or "")
+    return url + ("&" if "?" in url else "?") + query if query else url
 
-def _body(data: "Any", value: object) -> "tuple[bytes | None, dict[str, str]]":
-    if data is not None and value is not None:
-        raise ValueError("give data or json, not both")
-    if value is not None:
-        return json.dumps(value).encode(), {"Content-type": "application/json"}
-    if data is None:
-        return None, {}
-    body = data if isinstance(data, bytes) else _form(data).encode()
-    kind = {"Content-type": "application/octet-stream"}  # else urllib says that it is a form
-    return body, kind if isinstance(data, (str, bytes)) else {}
+def _form(fields):
+    """As HTML forms are sent. What is None is left out; a value may be several."""
+    if isinstance(fields, str):
+        return _utf8(fields).decode()
+    pairs = []
+    for name, value in fields.items() if hasattr(fields, "items") else fields:
+        is_one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+        values = [value] if is_one else value
+        pairs += [(_utf8(name), _utf8(value)) for value in values if value is not None]
+    return urlencode(pairs)
 
-def _form(fields: "Any") -> str:
-    """As HTML forms are sent; what is None is left out."""
-    pairs = fields.items() if hasattr(fields, "items") else fields
-    with contextlib.suppress(UnicodeEncodeError):  # whose repr shows the text
-        if isinstance(fields, str):
-            return fields.encode().decode()
-        return urllib.parse.urlencode([(k, v) for k, v in pairs if v is not None], True)
+def _utf8(value):
+    with suppress(UnicodeEncodeError):  # whose repr shows the text
+        return value if isinstance(value, bytes) else str(value).encode()
     raise ValueError("a parameter has characters that UTF-8 does not have")
 
-def _headers(headers: "Headers") -> "dict[str, str]":
-    """Checked here, since http.client would quote a bad one in its error."""
-    headers = {str.capitalize(name): value for name, value in dict(headers or {}).items()}
-    if "Authorization" in headers:
-        raise ValueError("the Authorization header is the client's own")
-    if not all(re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
-               and re.fullmatch(r"[\t -~\x80-\xff]*", headers[name]) for name in headers):
-        raise ValueError("a header has characters that HTTP does not allow")
-    return headers
+def _body(data, value):
+    """The body of a request, and the header that names its type."""
+    _require(data is None or value is None, "give data or json, not both")
+    if value is not None:
+        return json.dumps(value, allow_nan=False).encode(), {"Content-type": "application/json"}
+    if data is None:
+        return None, {}
+    if isinstance(data, (str, bytes)):
+        return _utf8(data), {"Content-type": "application/octet-stream"}
+    if hasattr(data, "read") or not hasattr(data, "__iter__"):
+        raise TypeError("data must be a mapping, pairs, str or bytes: for a file, use "
+                        "open(urllib.request.Request(url, file))")
+    return _form(data).encode(), {"Content-type": _FORM}
 
-def _origin(url: str, allow_http: bool = False) -> "tuple[str, str, int]":
-    """Scheme, host and port: what a token belongs to; UnsafeURL if it may not get one."""
+def _method(method):
+    _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
+    return method.upper()
+
+def _own_headers(headers):
+    """Headers as urllib spells them. ValueError: HTTP does not allow one, or it is ours to set."""
+    checked = {str.capitalize(name): value for name, value in dict(headers or {}).items()}
+    for name, value in checked.items():
+        _require(re.fullmatch(_TOKEN, name) and re.fullmatch(r"[\t -~\x80-\xff]*", value),
+                 "a header has characters that HTTP does not allow")
+        _require(name not in ("Authorization", "Content-length", "Transfer-encoding", "Host",
+                              "Connection"), f"the header {name} is the client's own")
+    return checked
+
+def _origin(url):
+    """Scheme, host and port: what a token belongs to. UnsafeURL: it is no web address."""
     match = _URL.match(url)
     if not match or int(match.group(3) or 0) > 65535:
-        raise UnsafeURL(f"{_site(url)} is not a web address (https://host/path, without a user)")
-    scheme, host, port = match.group(1).lower(), match.group(2).lower(), match.group(3)
-    if scheme == "http" and not (allow_http or _LOOPBACK.fullmatch(host)):
-        raise UnsafeURL(f"{_site(url)} is not https, and not on this machine")
-    return scheme, host, int(port or (443 if scheme == "https" else 80))
+        raise UnsafeURL(f"{_scheme_and_host(url)} is not a web address (https://host/path, "
+                        "without a user)")
+    scheme, host, port = match.groups()
+    scheme = scheme.lower()
+    return scheme, host.lower(), int(port or (443 if scheme == "https" else 80))
 
-def _site(url: str) -> str:
-    """The same without the path, which may be of a server's making."""
-    return _place(re.sub("(?s)^([^:/?#]*:?(//[^/]*)?).*", r"\1", url))
+def _secure_origin(url, allow_http):
+    """The same, of an address that a secret may go to: https, or on this machine."""
+    origin = _origin(url)
+    if origin[0] == "http" and not allow_http and not _LOOPBACK.fullmatch(origin[1]):
+        raise UnsafeURL(f"{_scheme_and_host(url)} is not https, and not on this machine")
+    return origin
 
-def _place(url: str) -> str:
+def _redirect_uri(uri):
+    _require(re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri),  # RFC 6749 section 3.1.2
+             "redirect_uri must be an absolute URI without a fragment")
+    _ = urlsplit(uri).port  # a ValueError if it is no port number
+    return uri
+
+def _is_text(value):
+    """Whether it is a string, not empty, that UTF-8 can hold: half a surrogate pair it cannot."""
+    return isinstance(value, str) and bool(re.fullmatch("[^\ud800-\udfff]+", value))
+
+def _scope(scope):
+    """The scope as it goes over the wire: words with spaces (RFC 6749 section 3.3)."""
+    words = scope.split() if isinstance(scope, str) else list(scope or ())
+    for word in words:  # of visible ASCII, without quotes and backslashes
+        _require(isinstance(word, str) and re.fullmatch(r"[!#-\[\]-~]+", word),
+                 "scope must be a string with spaces, or several strings without")
+    return " ".join(words)
+
+def _covers(scope, wanted):
+    """Whether each word of the `wanted` scope is in the other."""
+    return set(wanted.split()) <= set(scope.split())
+
+def _store(store):
+    if isinstance(store, (str, os.PathLike)):
+        return TokenFile(store)
+    methods = [name for name in ("load", "save", "lock") if hasattr(store, name)]
+    _require(store is None or len(methods) == 3,
+             "store must be a path, or have load(), save(record) and lock()")
+    return store
+
+# --- HTTP: what may be shown ---
+
+_SECRET_NAMES = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|code_verifier|"
+                 "state|client_secret|password|(?:client_)?assertion")
+
+def _without_query(url):
     """An address without what may be secret in it: user, query, fragment."""
-    return re.sub("[^/]*@", "", _printable(re.split("[?#]", url)[0]))
+    scheme, mark, rest = _one_line(re.split("[?#]", url)[0]).rpartition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + mark + host.rpartition("@")[2] + slash + path
 
-def _printable(text: str, secrets: "Iterable[str | None]" = ()) -> str:
-    """What a server said, fit for a message: one bounded line, without the secrets we sent it."""
-    said = text + urllib.parse.unquote(text) + urllib.parse.unquote_plus(text)
-    if any(secret and secret.lower() in said.lower() for secret in secrets):
-        return "(not shown: it repeats a secret)"
+def _scheme_and_host(url):
+    """The same without the path, which may be of a server's making."""
+    return re.match("(?:[^:/?#]*:)?(?://[^/]*)?", _without_query(url)).group()
+
+def _one_line(text, secrets=()):
+    """What a server said, fit for a message: one bounded line, without the secrets we sent."""
+    text = text[:8000]
+    said = (text + unquote(text) + unquote_plus(text)).lower()
+    for secret in secrets:
+        if secret and len(secret) >= MIN_SECRET and secret.lower() in said:
+            return "(not shown: it repeats a secret)"
     text = "".join(c if c.isprintable() else " " for c in text[:2000])
     text = " ".join(re.sub(r"\?\S+", "", text).split())
     return text if len(text) <= 300 else text[:300] + "..."
 
-def _json(text: "str | bytes") -> "Any":
-    """What the JSON says; None if it is not JSON."""
-    with contextlib.suppress(ValueError, RecursionError):
+def _as_text(start, headers, body, secrets):
+    """A message as it goes over the wire, secrets masked: by value what we know, else by name."""
+    lines = [start] + [f"{name}: {value}" for name, value in headers.items()]
+    text = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***",
+                  "\n".join(lines))
+    if body and isinstance(body, bytes):
+        text += "\n\n" + body[:20000].decode("utf-8", "replace")
+    for secret in secrets:
+        if secret and len(secret) >= MIN_SECRET:
+            text = text.replace(secret, "***")
+    text = re.sub(rf'(?s)("(?:{_SECRET_NAMES})"\s*:\s*){_QUOTED}', r'\1"***"', text)
+    return re.sub(rf"(?m)((?:[?&#]|^)(?:{_SECRET_NAMES})=)[^&\s]+", r"\1***", text)[:10000]
+
+# The charsets that a server may choose: no other codec is started for a stranger.
+_CHARSETS = """ascii us-ascii utf-8 utf8 utf-16 utf-16le utf-16be utf-32 utf-32le utf-32be latin-1
+    iso-8859-1 iso-8859-15 windows-1250 windows-1251 windows-1252 windows-1253 windows-1254
+    windows-1255 windows-1256 windows-1257 windows-1258 gb2312 gbk gb18030 big5 euc-jp euc-kr
+    shift_jis iso-2022-jp""".split()
+
+def _charset(content_type):
+    for parameter in content_type.lower().split(";"):
+        name, _, value = parameter.partition("=")
+        value = value.strip(" \t\"'")
+        if name.strip() == "charset" and value in _CHARSETS:
+            return value
+    return "utf-8"
+
+def _json(text):
+    """What the JSON says (bytes: in the encoding that RFC 8259 detects); None if it is none."""
+    with suppress(ValueError, RecursionError):
         return json.loads(text)
 
-def _traced(start: str, headers: "Any", body: "Any") -> str:
-    """A message as it goes over the wire, secrets masked."""
-    text = "\n".join([start] + [f"{name}: {value}" for name, value in headers.items()])
-    text = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***", text)
-    if body and isinstance(body, (bytes, bytearray)):
-        text += "\n\n" + body.decode("utf-8", "replace")
-    text = re.sub(rf'("(?:{_MASKED})"\s*:\s*)"(?:[^"\\]|\\.)*"', r'\1"***"', text)
-    return re.sub(rf"(?m)((?:[?&#]|^)(?:{_MASKED})=)[^&\s]+", r"\1***", text)[:10000]
-
-# --- Servers ---------------------------------------------------------------------------------
+# --- Servers ----------------------------------------------------------------------------
 
 def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: float = 30) -> "JSON":
-    """The metadata of the server that calls itself `issuer`: RFC 8414's address first, then
-    OpenID's. OAuth2Error, with the addresses tried, if neither has it."""
-    with contextlib.closing(_KeepAlive(context, False, None)) as connections:
-        return _metadata(_opener(connections), issuer, timeout)
+    """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or else from
+    OpenID's. OAuth2Error: neither has it; the message says what was tried."""
+    with closing(_HTTP(context, (), None, timeout, "oauth2min/" + __version__, False)) as http:
+        return _metadata(http, issuer)
 
-def _metadata(opener: urllib.request.OpenerDirector, issuer: str, timeout: float) -> "JSON":
-    _origin(issuer, True)
-    scheme, host, path, *_ = urllib.parse.urlsplit(issuer.rstrip("/"))
-    others, tried = "", [f"{scheme}://{host}/.well-known/oauth-authorization-server{path}",
-                         f"{scheme}://{host}{path}/.well-known/openid-configuration"]
+def _metadata(http, issuer):
+    _origin(issuer)
+    scheme, host, path, *_ = urlsplit(issuer.rstrip("/"))
+    tried = [f"{scheme}://{host}/.well-known/oauth-authorization-server{path}",
+             f"{scheme}://{host}{path}/.well-known/openid-configuration"]
+    others = ""
+    failure = None
     for url in tried:
-        answer: Any = opener.open(url, timeout=timeout)
-        found = _json(_read(answer, MAX_ANSWER).content)
+        try:
+            answer = http.read(http.open(_Request("GET", url, {"Accept": "application/json"})),
+                               MAX_ANSWER)
+        except OSError as error:  # the other one may answer
+            failure = error
+            continue
+        found = _json(answer.content)
         if isinstance(found, dict):
-            if found.get("issuer") == issuer and answer.status == 200:  # RFC 8414 section 3.3
+            if found.get("issuer") == issuer and answer.status_code == 200:  # section 3.3
                 return found
-            others = f"; one calls itself {_printable(str(found.get('issuer')))[:100]}"
-    places = " or ".join(map(_place, tried))
+            others = f"; one calls itself {_one_line(str(found.get('issuer')))[:100]}"
+    if failure:
+        raise failure
+    places = " or ".join(map(_without_query, tried))
     raise OAuth2Error(f"no metadata of this issuer at {places}{others}: spell the issuer as it "
                       "does, or give the endpoints in a dict")
 
-def _server(server: "str | Mapping[str, Any]") -> "JSON":
+class _Server:
+    """The facts about a server: those that were given, and those that an issuer publishes (RFC
+    8414), which are fetched when they are first needed."""
+
+    def __init__(self, facts, http):
+        self.facts = facts
+        self.http = http
+
+    def get(self, name, default=None):
+        if not self.facts.get("token_endpoint"):
+            found = _metadata(self.http, self.facts["issuer"])
+            # What RFC 8414 has no name for, such as `pkce`, only the caller can say.
+            standard = {key: fact for key, fact in found.items()
+                        if key.endswith(("_endpoint", "_supported"))}
+            self.facts = {**standard, **self.facts}
+        return self.facts.get(name, default)
+
+    def endpoint(self, name):
+        url = self.get(name)
+        _require(url, f"this needs {name!r}, which the server's metadata do not have")
+        _secure_origin(str(url), self.http.allow_http)
+        return str(url)
+
+def _server_facts(server):
+    """The dict of a server, by whatever name it was given. ValueError: it cannot be one."""
     if isinstance(server, str):
-        if server not in PROVIDERS and "://" not in server:
-            raise ValueError(f"unknown server {server!r}: give one of " + ", ".join(PROVIDERS)
-                             + ", an issuer URL (https://...) or, in Python, a dict")
+        _require(server in PROVIDERS or "://" in server,
+                 f"unknown server {server!r}: give one of {', '.join(PROVIDERS)}, an issuer URL "
+                 "(https://...) or, in Python, a dict")
         server = PROVIDERS.get(server, {"issuer": server})
-    if not hasattr(server, "get") or not (server.get("token_endpoint") or server.get("issuer")):
-        raise ValueError("the server needs a 'token_endpoint', or an 'issuer' to look it up")
-    if server.get("token_endpoint_auth_method") not in (*AUTH_METHODS, None):
-        raise ValueError("token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
+    _require(hasattr(server, "get") and (server.get("token_endpoint") or server.get("issuer")),
+             "the server needs a 'token_endpoint', or an 'issuer' to look it up")
+    _require(server.get("token_endpoint_auth_method") in (*AUTH_METHODS, None),
+             "token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
+    for name, url in server.items():
+        if url and (name in ("issuer", "base_url") or name.endswith("_endpoint")):
+            _secure_origin(url, server.get("allow_http"))
     return dict(server)
 
-def _row(base_url: str, host: str, *paths: str, **facts: object) -> "JSON":
-    names = "authorization", "token", "device_authorization", "revocation"
-    urls = {f"{name}_endpoint": host + path for name, path in zip(names, paths) if path}
-    return dict(urls, base_url=base_url, **facts)
+def _base_url(url, facts):
+    """The address that relative ones are appended to, checked; None if there is none."""
+    if url is not None:
+        _secure_origin(url, facts.get("allow_http"))
+        _require("?" not in url and "#" not in url, "base_url must be without a query: give "
+                 "parameters with each request")
+    return url
 
-# `offline`: what a server wants to be asked before it gives a refresh token.
+# Servers that tutorials use and that publish no metadata, or not all that is needed. `offline`
+# is what a server wants to be asked before it gives a refresh token.
 PROVIDERS: "dict[str, JSON]" = {
-    "spotify": _row("https://api.spotify.com/v1", "https://accounts.spotify.com",
-                    "/authorize", "/api/token"),
-    "x": _row("https://api.x.com/2", "https://", "x.com/i/oauth2/authorize",
-              "api.x.com/2/oauth2/token", "", "api.x.com/2/oauth2/revoke",
-              offline="the scope offline.access"),
-    # X for the application itself: with its API key and secret, by client credentials.
-    "x-app": _row("https://api.x.com/2", "https://api.x.com", "", "/oauth2/token"),
-    "github": _row("https://api.github.com", "https://github.com/login", "/oauth/authorize",
-                   "/oauth/access_token", "/device/code", issuer="https://github.com/login/oauth",
-                   token_endpoint_auth_method="client_secret_post"),
-    "gitlab": _row("https://gitlab.com/api/v4", "https://gitlab.com/oauth", "/authorize", "/token",
-                   "/authorize_device", "/revoke", issuer="https://gitlab.com"),
-    "google": _row("https://www.googleapis.com", "https://",
-                   "accounts.google.com/o/oauth2/v2/auth", "oauth2.googleapis.com/token",
-                   "oauth2.googleapis.com/device/code", "oauth2.googleapis.com/revoke",
-                   issuer="https://accounts.google.com",
-                   offline="access_type=offline and prompt=consent",
-                   authorization_parameters={"access_type": "offline", "prompt": "consent"}),
-    "microsoft": _row("https://graph.microsoft.com/v1.0",
-                      "https://login.microsoftonline.com/common/oauth2/v2.0",
-                      "/authorize", "/token", "/devicecode", offline="the scope offline_access"),
-    "discord": _row("https://discord.com/api/v10", "https://discord.com", "/oauth2/authorize",
-                    "/api/oauth2/token", "", "/api/oauth2/token/revoke",
-                    issuer="https://discord.com"),
-    # Reddit wants Basic even of a client without a secret.
-    "reddit": _row("https://oauth.reddit.com", "https://www.reddit.com/api/v1", "/authorize",
-                   "/access_token", "", "/revoke_token", offline="duration=permanent",
-                   authorization_parameters={"duration": "permanent"},
-                   token_endpoint_auth_method="client_secret_basic"),
-    "twitch": _row("https://api.twitch.tv/helix", "https://id.twitch.tv/oauth2", "/authorize",
-                   "/token", "", "/revoke", issuer="https://id.twitch.tv/oauth2",
-                   token_endpoint_auth_method="client_secret_post"),
+    "spotify": {
+        "authorization_endpoint": "https://accounts.spotify.com/authorize",
+        "token_endpoint": "https://accounts.spotify.com/api/token",
+        "base_url": "https://api.spotify.com/v1",
+    },
+    "x": {
+        "authorization_endpoint": "https://x.com/i/oauth2/authorize",
+        "token_endpoint": "https://api.x.com/2/oauth2/token",
+        "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
+        "base_url": "https://api.x.com/2",
+        "offline": "the scope offline.access",
+    },
+    "x-app": {  # X for the program itself: with its API key and secret, by client credentials
+        "token_endpoint": "https://api.x.com/oauth2/token",
+        "base_url": "https://api.x.com/2",
+    },
+    "github": {
+        "issuer": "https://github.com/login/oauth",
+        "authorization_endpoint": "https://github.com/login/oauth/authorize",
+        "token_endpoint": "https://github.com/login/oauth/access_token",
+        "device_authorization_endpoint": "https://github.com/login/device/code",
+        "token_endpoint_auth_method": "client_secret_post",
+        "base_url": "https://api.github.com",
+    },
+    "gitlab": {  # its metadata leave out the device endpoint
+        "issuer": "https://gitlab.com",
+        "authorization_endpoint": "https://gitlab.com/oauth/authorize",
+        "token_endpoint": "https://gitlab.com/oauth/token",
+        "device_authorization_endpoint": "https://gitlab.com/oauth/authorize_device",
+        "revocation_endpoint": "https://gitlab.com/oauth/revoke",
+        "base_url": "https://gitlab.com/api/v4",
+    },
+    "google": {
+        "issuer": "https://accounts.google.com",
+        "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
+        "token_endpoint": "https://oauth2.googleapis.com/token",
+        "device_authorization_endpoint": "https://oauth2.googleapis.com/device/code",
+        "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
+        "authorization_parameters": {"access_type": "offline", "prompt": "consent"},
+        "base_url": "https://www.googleapis.com",
+        "offline": "access_type=offline and prompt=consent",
+    },
+    "microsoft": {  # of any organization: its metadata name an issuer that is a pattern
+        "authorization_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
+        "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+        "device_authorization_endpoint":
+            "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
+        "base_url": "https://graph.microsoft.com/v1.0",
+        "offline": "the scope offline_access",
+    },
+    "reddit": {
+        "authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
+        "token_endpoint": "https://www.reddit.com/api/v1/access_token",
+        "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
+        "token_endpoint_auth_method": "client_secret_basic",  # even of a client without a secret
+        "authorization_parameters": {"duration": "permanent"},
+        "base_url": "https://oauth.reddit.com",
+        "offline": "duration=permanent",
+    },
 }
 
-# --- Command line ----------------------------------------------------------------------------
+# --- Command line -----------------------------------------------------------------------
 
 def main(argv: "list[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Returns the exit status."""
-    import argparse
-    import io
-    parser = argparse.ArgumentParser("oauth2min", description="An OAuth 2.0 client.", epilog=(
-        "The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and "
-        "SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and "
-        "token act for that user, else for the program itself."))
-    parser.add_argument("--version", action="version", version=f"oauth2min {__version__}")
-    parser.set_defaults(p=[], X=None, json=None, pages=False, scope=None, redirect_uri=None,
-                        device=False)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.required = True  # an argument only since Python 3.7
-    for name, text in (("login", "log a user in"), ("get", "get something from the API"),
-                       ("token", "print an access token"), ("logout", "revoke and forget it")):
-        add = commands.add_parser(name, help=text, epilog=parser.epilog).add_argument
-        add("server", metavar="SERVER", help="an issuer URL, or one of: " + ", ".join(PROVIDERS))
-        if name == "get":
-            add("url", metavar="URL", help="whole, or relative to the API's base URL")
-            add("-X", metavar="METHOD", help="another method than GET")
-            add("--json", help="a body to send, by POST")
-            add("--pages", action="store_true", help="get all pages, a line each")
-        if name == "login":
-            add("--redirect-uri", metavar="URI", help="as registered (http://127.0.0.1/callback)")
-            add("--device", action="store_true", help="by a code, on another device")
-            add("--no-browser", action="store_true", help="only show the address")
-        if name in ("login", "get"):
-            add("-p", metavar="KEY=VALUE", action="append", default=[], help="one parameter each")
-        if name != "logout":
-            add("--scope", help="what the token is to be good for: words with spaces")
-        add("--store", metavar="PATH", help="keep the token in this file")
-        add("--trace", action="store_true", help="show the HTTP messages, secrets masked")
+    parser = _parser()
     args = parser.parse_args(argv)
-    body = _json(os.fsencode(args.json or "null"))
-    if not all("=" in pair for pair in args.p) or args.json is not None and body is None:
+    args.body = _json(os.fsencode(args.json or "null"))
+    if args.json is not None and args.body is None or not all("=" in pair for pair in args.p):
         parser.error("-p takes KEY=VALUE, and --json takes JSON")
     if args.pages and (args.X or args.json):
         parser.error("--pages only gets")
-    for name in ("stdout", "stderr"):  # one that the shell has closed
-        setattr(sys, name, getattr(sys, name) or io.StringIO())
+    args.parameters = [tuple(pair.split("=", 1)) for pair in args.p]
+    sys.stdout = sys.stdout or io.StringIO()  # None: the shell has closed it
+    sys.stderr = sys.stderr or io.StringIO()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_: _say(f"oauth2min: {text}")
-            _run(args, [tuple(pair.split("=", 1)) for pair in args.p], body)
+            args.run(args)
         return 0
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `| head` has seen enough; the interpreter will flush once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
-        error = error.reason if isinstance(error, URLError) else error  # type: ignore[assignment]
-        text = str(getattr(error, "strerror", None) or error)  # without its "[Errno 111]"
+        reason = error.reason if isinstance(error, URLError) else error
+        text = str(getattr(reason, "strerror", None) or reason)  # without its "[Errno 111]"
         _say("oauth2min: " + text.replace("call login()", f"oauth2min login {args.server}"))
     return 1
 
-def _run(args: "Any", parameters: "list[Any]", body: "Any") -> None:
-    _server(args.server)  # an unknown name comes before a missing variable
-    name = "OAUTH2" if "://" in args.server else re.sub(r"\W", "_", args.server).upper()
-    client_id, secret = (os.environ.get(name + end) for end in ("_CLIENT_ID", "_CLIENT_SECRET"))
-    if not client_id:
-        raise ValueError(f"set {name}_CLIENT_ID in the environment, and {name}_CLIENT_SECRET "
-                         "unless the client is public")
-    folder = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
-    file = urllib.parse.quote_plus(f"{args.server} {client_id}.json")
-    store = TokenFile(args.store or os.path.join(folder, "oauth2min", file))
-    login = DEVICE_CODE if args.device else "authorization_code"
-    record = store.load() or {}
-    if not secret and not record and args.command in ("get", "token"):
-        raise LoginRequired(f"nobody is logged in: call login(), or set {name}_CLIENT_SECRET")
-    stored = record.get("grant_type", "client_credentials" if secret else login)
-    if args.command == "login" and stored != login:
-        _ = Client(args.server, client_id, store=store, grant_type=stored).token  # or StoreError
-        vars(store).update(load=lambda: None)  # hidden from the login, which replaces it
-    with Client(args.server, client_id, secret or None, scope=args.scope, store=store,
-                grant_type=login if args.command == "login" else stored,
-                redirect_uri=args.redirect_uri or "http://127.0.0.1/callback",
-                trace=(lambda text: _say(text + "\n")) if args.trace else None) as client:
-        style: dict[str, Any] = {"separators": (",", ":")}
-        style["ensure_ascii"] = not (sys.stdout.encoding or "").lower().startswith("utf")
-        if args.command == "login":
-            client.login(False if args.no_browser else None, None, **dict(parameters))
-            _say("Logged in.")
-        elif args.command == "logout":
-            there, revoked = client.token, client.logout()
-            _say("Revoked and forgotten." if revoked else "There was no token." if not there else
-                 "Forgotten here; the server did not confirm, so it may live on until it expires.")
-        elif args.command == "token":
-            print(client.access_token(), flush=True)
-        elif args.pages:
-            for number, page in enumerate(client.pages(args.url, parameters), 1):
-                _print(json.dumps(page, **style))
-                if sys.stderr.isatty():
-                    print(f"page {number}", end="\r", file=sys.stderr, flush=True)
-            if sys.stderr.isatty():
-                print(" " * 12, end="\r", file=sys.stderr, flush=True)
-        else:
-            method = args.X or ("GET" if body is None else "POST")
-            answer = client.request(method, args.url, parameters, json=body)
-            if sys.stdout.isatty():
-                style.update(indent=2, separators=None)
-            found = _json(answer.content)
-            _print(answer.text if found is None else json.dumps(found, **style))
+def _parser():
+    import argparse
+    parser = argparse.ArgumentParser("oauth2min", description="An OAuth 2.0 client.", epilog=(
+        "The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and "
+        "SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and "
+        "token act for that user, else for the program itself."))
+    parser.add_argument("--version", action="version", version=f"oauth2min {__version__}")
+    parser.set_defaults(p=[], X=None, json=None, pages=False, scope=None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True  # an argument only since Python 3.7
+    server = "an issuer URL, or one of: " + ", ".join(PROVIDERS)
+    options = {
+        "url": {"metavar": "URL", "help": "whole, or relative to the API's base URL"},
+        "-X": {"metavar": "METHOD", "help": "another method than GET"},
+        "--json": {"help": "a body to send, by POST"},
+        "--pages": {"action": "store_true", "help": "get all pages, a line each"},
+        "--redirect-uri": {"metavar": "URI", "default": "http://127.0.0.1/callback",
+                           "help": "as registered (http://127.0.0.1/callback)"},
+        "--device": {"action": "store_true", "help": "by a code, on another device"},
+        "--no-browser": {"action": "store_true", "help": "only show the address"},
+        "-p": {"metavar": "KEY=VALUE", "action": "append", "default": [],
+               "help": "one parameter each"},
+        "--scope": {"help": "what the token is to be good for: words with spaces"},
+        "--store": {"metavar": "PATH", "help": "keep the token in this file"},
+        "--trace": {"action": "store_true", "help": "show the HTTP messages, secrets masked"},
+    }
+    for name, run, text, own in (
+            ("login", _login, "log a user in", "--redirect-uri --device --no-browser -p --scope"),
+            ("get", _get, "get something from the API", "url -X --json --pages -p --scope"),
+            ("token", _print_token, "print an access token", "--scope"),
+            ("logout", _logout, "revoke and forget it", "")):
+        command = commands.add_parser(name, help=text, epilog=parser.epilog)
+        command.set_defaults(run=run)
+        command.add_argument("server", metavar="SERVER", help=server)
+        for option in own.split() + ["--store", "--trace"]:
+            command.add_argument(option, **options[option])
+    return parser
 
-def _print(text: str) -> None:
+def _login(args):
+    settings = _settings(args)
+    grant_type = DEVICE_CODE if args.device else "authorization_code"
+    settings["redirect_uri"] = args.redirect_uri
+    store = settings["store"]
+    stored = _stored_grant_type(store) or grant_type
+    before = Client(**settings, grant_type=stored)
+    _ = before.token  # or a StoreError, before the user is asked
+    if stored != grant_type:  # it is replaced, but only once this login has succeeded
+        settings["store"] = None
+    with Client(**settings, grant_type=grant_type) as client:
+        client.login(False if args.no_browser else None, None, **dict(args.parameters))
+        if stored != grant_type:
+            before.token = None
+            settings["store"] = store
+            Client(**settings, grant_type=grant_type).token = client.token
+    _say("Logged in.")
+
+def _logout(args):
+    with _client(args) as client:
+        had_token = client.token is not None
+        if client.logout():
+            _say("Revoked and forgotten.")
+        elif had_token:
+            _say("Forgotten here; the server did not confirm, so it may live on until it expires.")
+        else:
+            _say("There was no token.")
+
+def _print_token(args):
+    with _client(args) as client:
+        print(client.access_token(), flush=True)
+
+def _get(args):
+    with _client(args) as client:
+        for page in client.pages(args.url, args.parameters) if args.pages else ():
+            _print(_as_json(page))
+        if args.pages:
+            return
+        method = args.X or ("GET" if args.body is None else "POST")
+        answer = client.request(method, args.url, args.parameters, json=args.body)
+        found = _json(answer.content)
+        if found is not None:
+            _print(_as_json(found, indent=2 if sys.stdout.isatty() else None))
+        elif sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
+            _print(answer.text)
+        else:
+            sys.stdout.buffer.write(answer.content)  # a picture, for example
+            sys.stdout.flush()
+
+def _settings(args):
+    """What a Client is made of, out of the arguments and the environment."""
+    _server_facts(args.server)  # an unknown name comes before a missing variable
+    name = _variable(args.server)
+    client_id = os.environ.get(name + "_ID")
+    _require(client_id, f"set {name}_ID in the environment, and {name}_SECRET unless the client is "
+                        "public")
+    folder = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
+    file = quote_plus(f"{args.server} {client_id}.json")
+    return {
+        "server": args.server,
+        "client_id": client_id,
+        "client_secret": os.environ.get(name + "_SECRET") or None,
+        "scope": args.scope,
+        "store": TokenFile(args.store or os.path.join(folder, "oauth2min", file)),
+        "trace": (lambda text: _say(text + "\n")) if args.trace else None,
+    }
+
+def _variable(server):
+    """How the variables of a server begin: SPOTIFY_CLIENT for "spotify"."""
+    return ("OAUTH2" if "://" in server else re.sub(r"\W", "_", server).upper()) + "_CLIENT"
+
+def _stored_grant_type(store):
+    with store.lock():
+        return (store.load() or {}).get("grant_type")
+
+def _client(args):
+    """The client of the user who is logged in, or else of the program itself."""
+    settings = _settings(args)
+    grant_type = _stored_grant_type(settings["store"])
+    if grant_type is None and settings["client_secret"] is None and args.command != "logout":
+        raise LoginRequired("nobody is logged in: call login(), or set "
+                            f"{_variable(args.server)}_SECRET")
+    return Client(**settings, grant_type=grant_type or "client_credentials")
+
+def _as_json(found, indent=None):
+    """JSON that stdout can show, whatever its encoding; without indent as short as can be."""
+    is_utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
+    separators = (",", ": " if indent else ":")
+    return json.dumps(found, ensure_ascii=not is_utf8, indent=indent, separators=separators)
+
+def _print(text):
     """Also what the terminal cannot show, and half a pair of surrogates in JSON."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
