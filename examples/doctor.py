@@ -24,9 +24,9 @@ def look_at_certificates():
     try:
         import ssl
         paths = ssl.get_default_verify_paths()
-        trusted = ssl.create_default_context().get_ca_certs()
+        trusted = bool(ssl.create_default_context().get_ca_certs())
         if not trusted and paths.capath:
-            trusted = os.listdir(paths.capath)  # a folder is read when it is needed
+            trusted = bool(os.listdir(paths.capath))  # a folder is read when it is needed
         where = f"CA file {paths.cafile}, folder {paths.capath}"
         say(trusted, f"{ssl.OPENSSL_VERSION}, {where}", ": it trusts nobody; "
             "install those of the system, or name a file in SSL_CERT_FILE")

@@ -8,20 +8,19 @@ import os
 import sys
 import threading
 import urllib.request
-from functools import partial
 from html import escape
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from common import environment, reason, run, web_server
 from oauth2min import Client, LoginRequired, OAuth2Error
 
-LOGIN = {"grant_type": "authorization_code", "scope": "user-library-read"}
+SCOPE = "user-library-read"
 HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
 LOG_OUT = '<form method="post" action="/logout"><button>Log out</button></form>'
 
 class App:
     url = ""  # its own address: web_server() tells it
-    def __init__(self, new_client):
-        self.new_client = new_client
+    def __init__(self, *settings):
+        self.settings = settings
         self.sessions = {}  # for each cookie a client and, during a login, its first half
 
     def __call__(self, environ, start_response):  # for each request (PEP 3333)
@@ -38,7 +37,7 @@ class App:
         client, asked = self.sessions.get(key, (None, None))
         route = environ["REQUEST_METHOD"] + " " + environ["PATH_INFO"]
         if route == "GET /":
-            return self.home(key, client or self.new_client())
+            return self.home(key, client)
         if route == "GET /callback" and asked:
             client.exchange(asked, environ["QUERY_STRING"])  # it checks the state first
             return redirect("/", self.new_session(key, client))
@@ -49,6 +48,8 @@ class App:
         return redirect("/")
 
     def home(self, key, client):
+        if client is None:
+            client = Client(*self.settings, grant_type="authorization_code", scope=SCOPE)
         try:
             page = client.get("me/tracks", {"limit": 5}).json()
         except LoginRequired:
@@ -61,8 +62,7 @@ class App:
         """The cookie: a new key, which nobody can know from before the login."""
         self.sessions.pop(old_key, None)
         key = os.urandom(32).hex()
-        self.sessions[key] = client, asked
-        # Lax, as other sites may link here; with https add "; Secure".
+        self.sessions[key] = client, asked  # Lax: others may link here; add Secure with https
         return "Set-Cookie", f"session={key}; Path=/; HttpOnly; SameSite=Lax"
 
 def redirect(place, *headers):
@@ -70,13 +70,13 @@ def redirect(place, *headers):
 
 def for_real():
     client_id, secret = environment("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
-    app = App(partial(Client, "spotify", client_id, secret, **LOGIN))
+    app = App("spotify", client_id, secret)
     with web_server(app, 8000) as server:
         print(f"Open {app.url} in a browser; Ctrl-C ends it.", flush=True)
         server.serve_forever()
 
 def with_fake(fake):
-    app = App(partial(Client, fake.provider("spotify"), "fake-public", **LOGIN))
+    app = App(fake.provider("spotify"), "fake-public")
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with web_server(app) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
