@@ -80,6 +80,11 @@ def moved(place):
     return ok("", "Location: " + place).replace(b"200", b"302")
 
 
+def hidden(secret):
+    """As a server may repeat it that means no good: each byte percent-encoded."""
+    return "".join("%%%02x" % byte for byte in secret.encode())
+
+
 def call(client, action):
     """Calls a method of the client by its name, with the arguments that it needs."""
     if action == "discover":
@@ -135,6 +140,7 @@ class Fuzz(unittest.TestCase):
     @example([moved("http://a..b/")], "get", HOME, 0, "/")
     @example([moved("/" + ACCESS)], "get", HOME, 0, "/")
     @example([moved("file:" + ACCESS)], "get", HOME, 0, "/")
+    @example([moved("http://a@b" + hidden(ACCESS))], "get", HOME, 0, "/")
     @given(
         scripts(),
         one_of(["get", "post", "open"]),
@@ -205,6 +211,8 @@ class Fuzz(unittest.TestCase):
         [ok('{"user_code": "1", "verification_uri": "%s", "device_code": []}' % HOME), GOOD]
     )
     @example([ok('{"user_code": "1", "verification_uri": "%s"}' % SECRET)])
+    @example([ok(json.dumps(
+        {"user_code": "1", "device_code": "2", "verification_uri": hidden(SECRET)}))])
     @given(
         scripts(
             answers(

@@ -62,7 +62,7 @@ class App:
         """The cookie: a new key, which nobody can know from before the login."""
         self.sessions.pop(old_key, None)
         key = os.urandom(32).hex()
-        self.sessions[key] = client, asked  # Lax: others may link here; add Secure with https
+        self.sessions[key] = client, asked  # Lax: others may link here; with https: Secure
         return "Set-Cookie", f"session={key}; Path=/; HttpOnly; SameSite=Lax"
 
 def redirect(place, *headers):
