@@ -39,13 +39,14 @@ class Spotify(Client):
 
 def report(spotify, track_id, hours_pass=None):
     track = spotify.track(track_id)
-    artist = track["artists"][0]
     title = track["name"]
-    show(f"{title}, by {artist['name']}")
+    artist = track["artists"][0]
+    name = artist["name"]
+    show(f"{title}, by {name}")
     if hours_pass:
         hours_pass()
     albums = list(spotify.albums(artist["id"]))
-    show(f"{len(albums)} albums by {artist['name']}, among them:")
+    show(f"{len(albums)} albums by {name}, among them:")
     for album in albums[:5]:
         year = album["release_date"][:4]
         show(f"  {year}  {album['name']}")

@@ -59,10 +59,10 @@ class App:
         return "200 OK", [], "".join(rows) + LOG_OUT
 
     def new_session(self, old_key, client, asked=None):
-        """The cookie: a new key, which nobody can know from before the login."""
+        """The cookie: a new key, unknown to all before. With https add "; Secure" to it."""
         self.sessions.pop(old_key, None)
         key = os.urandom(32).hex()
-        self.sessions[key] = client, asked  # Lax: others may link here; with https: Secure
+        self.sessions[key] = client, asked
         return "Set-Cookie", f"session={key}; Path=/; HttpOnly; SameSite=Lax"
 
 def redirect(place, *headers):

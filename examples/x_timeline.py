@@ -37,18 +37,21 @@ def posts(x, username):
     user_id = user["data"]["id"]
     timeline = f"users/{user_id}/tweets"
     cursor = ("meta.next_token", "pagination_token")  # where it is, and how it is sent back
-    for page in x.pages(timeline, {"max_results": 5}, next=cursor):
+    parameters = {"max_results": 5}
+    for page in x.pages(timeline, parameters, next=cursor):
         yield from page.get("data", [])
 
 
 def report(server, key, secret, store, username=USERNAME):
     with Client(server, key, secret, store=store, max_wait=60) as x:
         try:
-            for post in itertools.islice(posts(x, username), POSTS):
-                show(f"{username}: {post['text']}")
+            latest = itertools.islice(posts(x, username), POSTS)
+            for post in latest:
+                text = post["text"]
+                show(f"{username}: {text}")
         except RateLimited as error:
-            then = time.localtime(time.time() + error.retry_after)
-            clock = time.strftime("%H:%M", then)
+            then = time.time() + error.retry_after
+            clock = time.strftime("%H:%M", time.localtime(then))
             show(f"That is all that X allows for now. Try again at {clock}.")
 
 
