@@ -13,44 +13,55 @@ import time
 import urllib.request
 import webbrowser
 from email.utils import parsedate_to_datetime
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from common import command_line, errors_in_one_line, fake_server
 
 def say(good, text, remedy=""):
     text = "ok         " + text if good else "look here  " + text + remedy
     print(textwrap.fill(text, 79, subsequent_indent=" " * 11, break_on_hyphens=False))
 
-def look():
-    say(True, f"Python {sys.version.split()[0]}, {sys.executable}")
+def look_at_certificates():
     try:
         import ssl
-        paths, found = ssl.get_default_verify_paths(), ssl.create_default_context().get_ca_certs()
-        say(found or paths.capath and os.listdir(paths.capath),  # a folder is read when needed
-            f"{ssl.OPENSSL_VERSION}, CA file {paths.cafile}, folder {paths.capath}",
-            ": it trusts nobody; install those of the system, or name a file in SSL_CERT_FILE")
+        paths = ssl.get_default_verify_paths()
+        trusted = bool(ssl.create_default_context().get_ca_certs())
+        if not trusted and paths.capath:
+            trusted = bool(os.listdir(paths.capath))  # a folder is read when it is needed
+        where = f"CA file {paths.cafile}, folder {paths.capath}"
+        say(trusted, f"{ssl.OPENSSL_VERSION}, {where}", ": it trusts nobody; "
+            "install those of the system, or name a file in SSL_CERT_FILE")
     except (ImportError, OSError) as error:
         say(False, f"no https ({error})", ": take a Python with ssl; mend SSL_CERT_FILE")
+
+def look_at_proxies():
     for kind, url in sorted(urllib.request.getproxies().items()):
         masked = re.sub("^([a-z0-9]+://)?.*@", r"\1***@", url, flags=re.IGNORECASE)
-        say(not re.match("(?!https?:)[a-z0-9]+://", url.lower()), f"proxy: {kind} = {masked}",
-            ": it must be like http://host:port, others do not work here")
-    for host in "127.0.0.1", "::1":
+        say(not re.match("(?!https?:)[a-z0-9]+://", url.lower()),
+            f"proxy: {kind} = {masked}", ": it must be like http://host:port")
+
+def look_at_loopback():
+    for family, host in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
         try:
-            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+            with socket.socket(family) as listener:
                 listener.bind((host, 0))
                 listener.listen(1)
                 socket.create_connection(listener.getsockname()[:2], 2).close()
             say(True, f"a login can listen on {host}")
         except OSError as error:
             say(False, f"a login cannot listen on {host} ({error.strerror or error})",
-                ": use the other of 127.0.0.1 and [::1] in redirect_uri, or see paste_login.py")
+                ": use the other of 127.0.0.1 and [::1] in redirect_uri, "
+                "or see paste_login.py")
+
+def look_at_browser():
     try:
         name = os.path.basename(getattr(webbrowser.get(), "name", None) or "the system's")
     except webbrowser.Error:
         name = "none"
     remote = "SSH_CONNECTION" in os.environ and not {"BROWSER", "DISPLAY"} & set(os.environ)
-    say(not remote and name not in ("none", "www-browser", "lynx", "links", "elinks", "w3m"),
+    say(not remote and name not in "none www-browser lynx links elinks w3m".split(),
         f"browser: {name}", ": a login opens none; open the address that it shows yourself")
 
-def clock(url):
+def look_at_clock(url):
     try:
         try:
             answer = urllib.request.urlopen(url, timeout=10)
@@ -58,23 +69,22 @@ def clock(url):
             answer = error  # it has a date all the same
         with answer:
             off = time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        say(abs(off) < 30, f"clock: {off:+.0f} s from {url}", ": set it, tokens expire by it")
+        say(abs(off) < 30, f"clock: {off:+.0f} s from {url}",
+            ": set it, tokens expire by it")
     except Exception as error:
         why = getattr(error, "reason", type(error).__name__)  # others may show a password
         say(False, f"clock: no answer from {url or 'no address'} ({why})",
             ": name your server, https and all, and look at the proxy and the CA")
 
-def main():
-    look()
-    if "--fake" not in sys.argv[1:]:
-        return clock("".join(sys.argv[1:2]))
-    os.environ["no_proxy"] = "*"  # all of this stays on this machine
-    from fake_server import FakeServer
-    with FakeServer() as server:
-        clock(server.url)
+def main(url=""):
+    say(True, f"Python {sys.version.split()[0]}, {sys.executable}")
+    for look in look_at_certificates, look_at_proxies, look_at_loopback, look_at_browser:
+        look()
+    if url != "--fake":
+        return look_at_clock(url)
+    with fake_server() as server:
+        look_at_clock(server.url)
 
 if __name__ == "__main__":
-    try:
-        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with errors_in_one_line():
+        main(*command_line(__doc__, words=1))

@@ -2,20 +2,22 @@
 # SPDX-License-Identifier: 0BSD
 """An OAuth 2.0 authorization server and a small API in one, for learning and testing ONLY.
 
-It has one user, who never has to log in, keeps everything in memory and listens on this machine
-alone. In what it accepts it is stricter than most real servers: a client that gets on with this
-one should get on with any. The clause behind each strictness stands beside it.
+It has one user, who never has to log in, keeps everything in memory and listens on this
+machine alone. In what it accepts it is stricter than most real servers: a client that gets
+on with this one should get on with any. The clause behind each strictness is beside it.
 
     python3 examples/fake_server.py                 # by hand: tells how to use it
 
     with FakeServer() as server:                    # in a program, on a free port
-        client = Client(server.metadata, "fake-app", server.clients["fake-app"]["client_secret"])
+        secret = server.clients["fake-app"]["client_secret"]
+        client = Client(server.metadata, "fake-app", secret)
         print(client.get("tracks/11dFghVXANMlKmJXsNCbNl").json()["name"])
         print(server.forms("/token"))               # what the client sent
 
-The API looks like Spotify's under /v1 and like X's under /2. Its data are made up: whatever id
-you ask for, if only it has the right form, exists.
+The API looks like Spotify's under /v1 and like X's under /2. Its data are made up: whatever
+id you ask for, if only it has the right form, exists.
 """
+
 import argparse
 import base64
 import hashlib
@@ -41,10 +43,11 @@ CODE_LIFE = 60                  # seconds; RFC 6749 section 4.1.2 allows ten min
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 FORM = "application/x-www-form-urlencoded"
 NO_STORE = {"Cache-Control": "no-store"}
-CLIENTS = (                     # the secret has all that RFC 6749 section 2.3.1 wants encoded
+CLIENTS = (  # the secret has all that RFC 6749 section 2.3.1 wants encoded
     ("fake-app", "client_secret_basic", "fake secret/ü+%:"),
     ("fake-post", "client_secret_post", "fake secret/ü+%:"),
-    ("fake-public", "none", None))
+    ("fake-public", "none", None),
+)
 SCOPES = {
     "user-library-read": "See the tracks that you saved",
     "user-follow-read": "See whom you follow",
@@ -62,15 +65,22 @@ class Request(NamedTuple):
     query: "dict[str, str]"
     form: "dict[str, str]"
     body: bytes
-    repeated: bool              # a parameter is there twice; query and form have the last value
+    repeated: bool  # a parameter is there twice; query and form have the last value
 
 
 class Answer(Exception):
-    """Returned, or raised from any depth. A body that is not str or bytes is sent as JSON; `raw`
-    is sent instead of all that, after `delay` seconds; `close` hangs up afterwards."""
+    """Returned, or raised from any depth. A body that is not str or bytes is sent as JSON;
+    `raw` is sent instead of all that, after `delay` seconds; `close` hangs up then."""
 
-    def __init__(self, status: int, body: "Any", headers: "Any" = (),
-                 raw: "bytes | None" = None, delay: float = 0, close: bool = False) -> None:
+    def __init__(
+        self,
+        status: int,
+        body: "Any",
+        headers: "Any" = (),
+        raw: "bytes | None" = None,
+        delay: float = 0,
+        close: bool = False,
+    ) -> None:
         super().__init__(status)
         self.status, self.body = status, body
         self.headers = list(headers.items() if isinstance(headers, dict) else headers)
@@ -78,8 +88,9 @@ class Answer(Exception):
 
 
 class FakeServer:
-    """Serves in threads of its own from start() to close(), or within a `with` block; with an
-    `ssl.SSLContext` that has a certificate, https. The first attributes may be set any time."""
+    """Serves in threads of its own from start() to close(), or within a `with` block. With
+    an `ssl.SSLContext` that has a certificate it is https. The first attributes may be set
+    at any time."""
 
     def __init__(self, port: int = 0, context: "Any" = None) -> None:
         self.expires_in: float = 3600           # seconds, of access tokens to come
@@ -98,8 +109,13 @@ class FakeServer:
         self.clients: dict[str, dict[str, Any]] = {}
         for client_id, method, secret in CLIENTS:
             self.clients[client_id] = {
-                "client_secret": secret, "token_endpoint_auth_method": method, "redirect_uris": [
-                    "http://%s/callback" % host for host in ("127.0.0.1", "[::1]", "localhost")]}
+                "client_secret": secret,
+                "token_endpoint_auth_method": method,
+                "redirect_uris": [
+                    "http://%s/callback" % host
+                    for host in ("127.0.0.1", "[::1]", "localhost")
+                ],
+            }
         self.closing = threading.Event()
         self._lock = threading.Lock()           # one request is answered at a time
         self._scripts: dict[str, list[Answer]] = {}
@@ -112,13 +128,14 @@ class FakeServer:
         self._listener = Listener(self)
         scheme = "https" if self.context else "http"
         self.url = "%s://127.0.0.1:%d" % (scheme, self._listener.server_address[1])
-        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.005,),
-                                        daemon=True)
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, args=(0.005,), daemon=True
+        )
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Waits for the browsers of browser(), hangs up on everybody and ends all threads."""
+        """Waits for the browsers of browser(), hangs up on all and ends all threads."""
         for thread in self._browsers:
             thread.join()
         self.closing.set()
@@ -136,27 +153,39 @@ class FakeServer:
 
     @property
     def metadata(self) -> "dict[str, Any]":
-        """What a Client needs to know of this server (RFC 8414), the base_url of /v1 with it."""
+        """What a Client needs to know of this server (RFC 8414); the API is /v1."""
         return self.provider("spotify")
 
     def provider(self, name: str) -> "dict[str, Any]":
         """The same with the base_url of the API that looks like "spotify" or like "x"."""
-        return dict(self._authorization_server.metadata(),
-                    base_url=self.url + {"spotify": "/v1", "x": "/2"}[name])
+        return dict(
+            self._authorization_server.metadata(),
+            base_url=self.url + {"spotify": "/v1", "x": "/2"}[name],
+        )
 
     def forms(self, path: str = "/token") -> "list[dict[str, str]]":
         return [request.form for request in self.requests if request.path == path]
 
     # Trouble to order
 
-    def script(self, path: str, status: int = 200, body: "Any" = None, headers: "Any" = (),
-               raw: "bytes | None" = None, delay: float = 0, close: bool = False) -> None:
-        """The next request to `path` gets this Answer. They queue up. The body is {} by default,
-        `headers` (a dict or pairs) replace the usual ones; `close` alone hangs up in silence."""
+    def script(
+        self,
+        path: str,
+        status: int = 200,
+        body: "Any" = None,
+        headers: "Any" = (),
+        raw: "bytes | None" = None,
+        delay: float = 0,
+        close: bool = False,
+    ) -> None:
+        """The next request to `path` gets this Answer. They queue up. The body is {} by
+        default, `headers` (a dict or pairs) replace the usual ones; `close` alone hangs up
+        in silence."""
         if close and body is None and raw is None:
             raw = b""
         self._scripts.setdefault(path, []).append(
-            Answer(status, {} if body is None else body, headers, raw, delay, close))
+            Answer(status, {} if body is None else body, headers, raw, delay, close)
+        )
 
     def unasked(self) -> "list[str]":
         """The paths of scripted answers that nobody has asked for."""
@@ -178,7 +207,7 @@ class FakeServer:
     # The user
 
     def approve(self, url: str) -> str:
-        """Agrees at an authorization URL; returns where the browser is sent, or a ValueError."""
+        """Agrees at an authorization URL: where the browser is sent, or a ValueError."""
         return self._decide(url, "approve")
 
     def deny(self, url: str) -> str:
@@ -192,11 +221,13 @@ class FakeServer:
             status, headers, text = fetch("POST", self.url + "/decision", form)
         if status != 303:
             title = re.findall("<h1>(.*)</h1>", text) or [text]
-            raise ValueError("the authorization server answered %d: %s" % (status, title[0]))
+            raise ValueError(
+                "the authorization server answered %d: %s" % (status, title[0])
+            )
         return str(headers["Location"])
 
     def browser(self, url: str) -> bool:
-        """For login(open_browser=server.browser): approves in a thread, follows the redirect."""
+        """For login(open_browser=server.browser): approves, in a thread."""
         return self._browse(self.approve, url)
 
     def denying_browser(self, url: str) -> bool:
@@ -216,7 +247,7 @@ class FakeServer:
 
     @property
     def pages(self) -> "list[tuple[int, Any, str]]":
-        """Where each browser ended, as (status, headers, text); (0, {}, error) for nowhere."""
+        """Where each browser ended: (status, headers, text), or (0, {}, error)."""
         for thread in self._browsers:
             thread.join()
         return self._pages
@@ -247,21 +278,28 @@ class FakeServer:
                 return answer
 
 
-def fetch(method: str, url: str, form: "dict[str, str] | None" = None) -> "tuple[int, Any, str]":
-    """What a browser would get, redirects not followed: (status, headers, text). Plain http."""
+def fetch(
+    method: str, url: str, form: "dict[str, str] | None" = None
+) -> "tuple[int, Any, str]":
+    """What a browser would get without redirects: (status, headers, text). Plain http."""
     parts = urlsplit(url)
     body, headers = (urlencode(form), {"Content-Type": FORM}) if form else (None, {})
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
-        connection.request(method, parts._replace(scheme="", netloc="", fragment="").geturl(),
-                           body, headers)
+        connection.request(
+            method,
+            parts._replace(scheme="", netloc="", fragment="").geturl(),
+            body,
+            headers,
+        )
         response = connection.getresponse()
         return response.status, response.headers, response.read().decode("utf-8", "replace")
     finally:
         connection.close()
 
 
-# ---- The authorization server ----------------------------------------------------------------
+# ---- The authorization server ------------------------------------------------------------
+
 
 class Grant(SimpleNamespace):
     """What a client asked for and a user allows. Codes and tokens live and die with it."""
@@ -320,8 +358,11 @@ class AuthorizationServer:
             "device_authorization_endpoint": url + "/device_authorization",
             "response_types_supported": ["code"],
             "grant_types_supported": list(self.grants),
-            "token_endpoint_auth_methods_supported": ["client_secret_basic",
-                                                      "client_secret_post", "none"],
+            "token_endpoint_auth_methods_supported": [
+                "client_secret_basic",
+                "client_secret_post",
+                "none",
+            ],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
             "scopes_supported": list(SCOPES),
@@ -338,28 +379,38 @@ class AuthorizationServer:
         redirect_uri = query.get("redirect_uri", "")
         # No redirect to an address that nobody registered: RFC 6749 section 4.1.2.1.
         if not any(same_redirect_uri(redirect_uri, uri) for uri in client["redirect_uris"]):
-            return page(400, "Wrong client_id or redirect_uri", "No client is registered so.")
+            title = "Wrong client_id or redirect_uri"
+            return page(400, title, "No client is registered so.")
         challenge = query.get("code_challenge", "")
-        grant = Grant(client_id=query["client_id"], redirect_uri=redirect_uri,
-                      state=query.get("state"), code_challenge=challenge)
+        grant = Grant(
+            client_id=query["client_id"],
+            redirect_uri=redirect_uri,
+            state=query.get("state"),
+            code_challenge=challenge,
+        )
         try:
-            required(query, "state")            # against forged answers: RFC 6749 section 10.12
-            check(query.get("response_type") == "code", "unsupported_response_type: Not code")
-            # PKCE for every client (RFC 9700 section 2.1.1), 32 bytes (RFC 7636 section 4.2).
+            required(query, "state")    # against forged answers: RFC 6749 section 10.12
+            response_type = query.get("response_type")
+            check(response_type == "code", "unsupported_response_type: Not code")
+            # PKCE for all clients: RFC 9700 section 2.1.1. 32 bytes: RFC 7636 section 4.2.
             check(query.get("code_challenge_method") == "S256", "invalid_request: Not S256")
-            check(re.fullmatch("[A-Za-z0-9_-]{43}", challenge), "invalid_request: No challenge")
+            right_length = re.fullmatch("[A-Za-z0-9_-]{43}", challenge)
+            check(right_length, "invalid_request: No challenge")
             grant.scope = known_scope(query)
         except Answer as answer:
             return self.redirect(grant, answer.body)
-        return self.ask(grant, "Then you go back to", "%s://%s" % urlsplit(redirect_uri)[:2])
+        origin = "%s://%s" % urlsplit(redirect_uri)[:2]
+        return self.ask(grant, "Then you go back to", origin)
 
     def ask(self, grant: "Grant", label: str, value: str) -> "Answer":
-        """The consent page. Its form works once, and only from here (RFC 6749 section 10.12)."""
+        """The consent page. Its form works once and from here: RFC 6749 section 10.12."""
         transaction = secrets.token_urlsafe(32)
         self.questions[transaction] = grant
         wishes = [SCOPES[word] for word in grant.scope.split()] or ["Know that it is you"]
         form = CONSENT % ("</li><li>".join(wishes), label, html.escape(value), transaction)
-        return page(200, "Connect %s?" % grant.client_id, "It asks for your permission to:", form)
+        return page(
+            200, "Connect %s?" % grant.client_id, "It asks for your permission to:", form
+        )
 
     def decision(self, request: "Request") -> "Answer":
         grant = self.questions.pop(request.form.get("transaction", ""), None)
@@ -367,11 +418,15 @@ class AuthorizationServer:
             return page(400, "Too late", "Please start again in the application.")
         grant.approved = request.form.get("decision") == "approve"
         if grant.user_code:
-            return page(200, "Connected" if grant.approved else "Not connected",
-                        "You can close this window and go back to your device.")
+            return page(
+                200,
+                "Connected" if grant.approved else "Not connected",
+                "You can close this window and go back to your device.",
+            )
         if not grant.approved:
-            return self.redirect(grant, {
-                "error": "access_denied", "error_description": "The user said no"})
+            return self.redirect(
+                grant, {"error": "access_denied", "error_description": "The user said no"}
+            )
         code = secrets.token_urlsafe(32)
         self.codes[code] = grant
         grant.expires_at = time.monotonic() + CODE_LIFE
@@ -381,30 +436,43 @@ class AuthorizationServer:
         answer = dict(answer, iss=self.fake.url)            # RFC 9207, in errors as well
         if grant.state:
             answer["state"] = grant.state                   # RFC 6749 section 4.1.2
-        # With its query (RFC 6749 section 3.1.2). Not 307: that would post on (RFC 9700 4.12).
+        # With its query (RFC 6749 section 3.1.2). Not 307: that posts on (RFC 9700 4.12).
         location = grant.redirect_uri + ("&" if "?" in grant.redirect_uri else "?")
-        return Answer(303, "", {"Location": location + urlencode(answer), **NO_STORE,
-                                "Referrer-Policy": "no-referrer"})
+        return Answer(
+            303,
+            "",
+            {
+                "Location": location + urlencode(answer),
+                **NO_STORE,
+                "Referrer-Policy": "no-referrer",
+            },
+        )
 
     # The token endpoint
 
     def client(self, request: "Request") -> str:
-        """Authenticates the client that sent a request itself (RFC 6749 section 2.3); its id."""
+        """Authenticates the client that sent a request (RFC 6749 section 2.3); its id."""
         form, header = request.form, request.headers.get("Authorization")
         check("?" not in request.target, "invalid_request: Parameters belong into the body")
-        check(request.headers.get_content_type() == FORM, "invalid_request: This is no form")
+        check(
+            request.headers.get_content_type() == FORM, "invalid_request: This is no form"
+        )
         client_id, secret = form.get("client_id", ""), form.get("client_secret")
         method = "none" if secret is None else "client_secret_post"
         if header is not None:
             check(secret is None, "invalid_request: The client authenticates in two ways")
             method = "client_secret_basic"
             client_id, secret = basic_credentials(header)
-            check(form.get("client_id") in (None, client_id), "invalid_request: Two client_ids")
+            check(
+                form.get("client_id") in (None, client_id),
+                "invalid_request: Two client_ids",
+            )
         client = self.fake.clients.get(client_id, {})
         # The method that it is registered with and no other: RFC 7591 section 2.
-        check(client.get("token_endpoint_auth_method") == method and hmac.compare_digest(
-            repr(client["client_secret"]).encode("utf-8"), repr(secret).encode("utf-8")),
-            "invalid_client: Unknown, or its secret or its way to authenticate is wrong", 401)
+        right_method = client.get("token_endpoint_auth_method") == method
+        check(right_method and equal(client["client_secret"], secret),
+              "invalid_client: Unknown, or its secret or its way to authenticate is wrong",
+              401)
         return client_id
 
     def token(self, request: "Request") -> "Answer":
@@ -413,22 +481,34 @@ class AuthorizationServer:
         check(grant_type in self.grants, "unsupported_grant_type: It is not known here")
         return Answer(200, self.grants[grant_type](client_id, request.form), NO_STORE)
 
-    def client_credentials(self, client_id: str, form: "dict[str, str]") -> "dict[str, Any]":
-        public = self.fake.clients[client_id]["client_secret"] is None      # RFC 6749 section 4.4
+    def client_credentials(
+        self, client_id: str, form: "dict[str, str]"
+    ) -> "dict[str, Any]":
+        # RFC 6749 section 4.4.
+        public = self.fake.clients[client_id]["client_secret"] is None
         check(not public, "unauthorized_client: Not for a public client")
         return self.issue(Grant(client_id=client_id, scope=known_scope(form)))
 
-    def authorization_code(self, client_id: str, form: "dict[str, str]") -> "dict[str, Any]":
-        redirect_uri, verifier = required(form, "redirect_uri"), required(form, "code_verifier")
+    def authorization_code(
+        self, client_id: str, form: "dict[str, str]"
+    ) -> "dict[str, Any]":
+        redirect_uri = required(form, "redirect_uri")
+        verifier = required(form, "code_verifier")
         grant = own(self.codes, form, "code", client_id)
-        grant.revoked = grant.spent             # one of two stole it: RFC 6749 section 4.1.2
+        grant.revoked = grant.spent  # one of two stole it: RFC 6749 section 4.1.2
         check(not grant.spent, "invalid_grant: The code was used before")
         grant.spent = True                      # whatever comes now
         check(time.monotonic() < grant.expires_at, "invalid_grant: The code has expired")
         # With its port: RFC 6749 section 4.1.3.
-        check(redirect_uri == grant.redirect_uri, "invalid_grant: The redirect_uri was another")
+        check(
+            redirect_uri == grant.redirect_uri,
+            "invalid_grant: The redirect_uri was another",
+        )
         # RFC 7636 sections 4.1 and 4.6.
-        check(re.fullmatch("[A-Za-z0-9._~-]{43,128}", verifier), "invalid_grant: No code_verifier")
+        check(
+            re.fullmatch("[A-Za-z0-9._~-]{43,128}", verifier),
+            "invalid_grant: No code_verifier",
+        )
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode("ascii")).digest())
         right = digest.decode("ascii").rstrip("=") == grant.code_challenge
         check(right, "invalid_grant: The code_verifier is wrong")
@@ -440,11 +520,14 @@ class AuthorizationServer:
         grant.revoked = form["refresh_token"] != grant.refresh_token
         check(not grant.revoked, "invalid_grant: The refresh token was used before")
         wanted = set(form.get("scope", "").split())     # RFC 6749 section 6
-        check(wanted <= set(grant.scope.split()), "invalid_scope: More than the user agreed to")
+        check(
+            wanted <= set(grant.scope.split()),
+            "invalid_scope: More than the user agreed to",
+        )
         return self.issue(grant)
 
     def issue(self, grant: "Grant") -> "dict[str, Any]":
-        """A new access token, and a new refresh token where it is due (RFC 6749 section 5.1)."""
+        """A new access token; a refresh token where it is due: RFC 6749 section 5.1."""
         token, life = secrets.token_urlsafe(32), self.fake.expires_in
         self.access_tokens[token] = grant, time.monotonic() + life
         answer = {"access_token": token, "token_type": "Bearer", "expires_in": life}
@@ -458,12 +541,12 @@ class AuthorizationServer:
 
     def revoke(self, request: "Request") -> "Answer":
         client_id = self.client(request)
-        token = required(request.form, "token")     # token_type_hint is but a hint: not needed
+        token = required(request.form, "token")  # token_type_hint is but a hint: not needed
         access, grant = self.access_tokens.get(token), self.refresh_tokens.get(token)
         if access and access[0].client_id == client_id:
             del self.access_tokens[token]
         if grant and grant.client_id == client_id:
-            grant.revoked = True                # with its access tokens: RFC 7009 section 2.1
+            grant.revoked = True  # with its access tokens: RFC 7009 section 2.1
         return Answer(200, "", NO_STORE)        # for an unknown token too: section 2.2
 
     # The device grant
@@ -475,13 +558,26 @@ class AuthorizationServer:
         user_code, device_code = letters[:4] + "-" + letters[4:], secrets.token_urlsafe(32)
         life, interval = self.fake.device_expires_in, self.fake.device_interval
         self.devices[device_code] = Grant(
-            client_id=client_id, scope=known_scope(request.form), user_code=user_code,
-            expires_at=time.monotonic() + life, interval=interval, next_poll=0)
+            client_id=client_id,
+            scope=known_scope(request.form),
+            user_code=user_code,
+            expires_at=time.monotonic() + life,
+            interval=interval,
+            next_poll=0,
+        )
         uri = self.fake.url + "/device"
-        return Answer(200, {
-            "device_code": device_code, "user_code": user_code, "verification_uri": uri,
-            "verification_uri_complete": uri + "?user_code=" + user_code,
-            "expires_in": life, "interval": interval}, NO_STORE)
+        return Answer(
+            200,
+            {
+                "device_code": device_code,
+                "user_code": user_code,
+                "verification_uri": uri,
+                "verification_uri_complete": uri + "?user_code=" + user_code,
+                "expires_in": life,
+                "interval": interval,
+            },
+            NO_STORE,
+        )
 
     def device_code(self, client_id: str, form: "dict[str, str]") -> "dict[str, Any]":
         grant, now = own(self.devices, form, "device_code", client_id), time.monotonic()
@@ -491,15 +587,20 @@ class AuthorizationServer:
         grant.interval += 5 if early else 0     # and it stays so: RFC 8628 section 3.5
         grant.next_poll = now + grant.interval
         check(not early, "slow_down: Polled before the interval was over")
-        check(grant.approved is not None, "authorization_pending: The user has yet to answer")
+        check(
+            grant.approved is not None, "authorization_pending: The user has yet to answer"
+        )
         grant.spent = True
         check(grant.approved, "access_denied: The user said no")
         return self.issue(grant)
 
     def waiting_device(self, user_code: str) -> "Grant":
-        """However the code was typed (RFC 8628 section 6.1). A KeyError if no device has it."""
-        waiting = {grant.user_code.replace("-", ""): grant for grant in self.devices.values()
-                   if grant.approved is None and time.monotonic() < grant.expires_at}
+        """However it was typed (RFC 8628 section 6.1). A KeyError if no device has it."""
+        waiting = {
+            grant.user_code.replace("-", ""): grant
+            for grant in self.devices.values()
+            if grant.approved is None and time.monotonic() < grant.expires_at
+        }
         return waiting[re.sub("[^A-Z]", "", user_code.upper())]
 
     def device(self, request: "Request") -> "Answer":
@@ -514,12 +615,20 @@ class AuthorizationServer:
 
 
 def check(condition: object, problem: str, status: int = 400) -> None:
-    """`problem`: an error code (RFC 6749 section 5.2) and, after a colon, what went wrong."""
+    """`problem`: an error code (RFC 6749 section 5.2) and, after a colon, a description."""
     if not condition:
         error, _, description = problem.partition(": ")
         headers = {"WWW-Authenticate": 'Basic realm="fake"'} if status == 401 else {}
-        raise Answer(status, {"error": error, "error_description": description},
-                     dict(headers, **NO_STORE))
+        raise Answer(
+            status,
+            {"error": error, "error_description": description},
+            dict(headers, **NO_STORE),
+        )
+
+
+def equal(secret: "str | None", other: "str | None") -> bool:
+    """Says by its time nothing about where they differ."""
+    return hmac.compare_digest(repr(secret).encode("utf-8"), repr(other).encode("utf-8"))
 
 
 def required(parameters: "dict[str, str]", name: str) -> str:
@@ -528,8 +637,10 @@ def required(parameters: "dict[str, str]", name: str) -> str:
     return parameters[name]
 
 
-def own(grants: "dict[str, Grant]", form: "dict[str, str]", name: str, client_id: str) -> "Grant":
-    """What a code or token stands for, if it was given to this client (RFC 6749 section 5.2)."""
+def own(
+    grants: "dict[str, Grant]", form: "dict[str, str]", name: str, client_id: str
+) -> "Grant":
+    """What a code or token stands for, if it is this client's (RFC 6749 section 5.2)."""
     grant = grants.get(required(form, name), Grant())
     valid = grant.client_id == client_id and not grant.revoked
     check(valid, "invalid_grant: The %s is not valid" % name)
@@ -538,36 +649,42 @@ def own(grants: "dict[str, Grant]", form: "dict[str, str]", name: str, client_id
 
 def known_scope(parameters: "dict[str, str]") -> str:
     scope = parameters.get("scope", "")
-    check(set(scope.split()) <= set(SCOPES), "invalid_scope: Not known here")       # section 3.3
+    check(set(scope.split()) <= set(SCOPES), "invalid_scope: Not known here")  # section 3.3
     return scope
 
 
 def same_redirect_uri(one: str, other: str) -> bool:
-    """To the letter (RFC 9700 section 2.1), but for the port on loopback (RFC 8252, 7.3)."""
+    """To the letter (RFC 9700 section 2.1), but for a port on loopback (RFC 8252, 7.3)."""
     port = re.compile(r"^(http://(?:127\.0\.0\.1|\[::1\]|localhost)):[0-9]{1,5}(?=/|$)")
     return port.sub(r"\1", one) == port.sub(r"\1", other)
 
 
 def basic_credentials(header: str) -> "tuple[str, str | None]":
-    """The id and the secret, form-decoded (RFC 6749 section 2.3.1); ("", None) if malformed."""
+    """The id and the secret, form-decoded (RFC 6749 section 2.3.1); else ("", None)."""
     try:
         scheme, value = header.split(None, 1)
         pair = base64.b64decode(value, validate=True).decode("ascii")
-        client_id, secret = (unquote_plus(part, errors="strict") for part in pair.split(":", 1))
+        client_id, secret = (
+            unquote_plus(part, errors="strict") for part in pair.split(":", 1)
+        )
     except ValueError:                          # not ASCII: it was not encoded
         return "", None
     return (client_id, secret) if scheme.lower() == "basic" else ("", None)
 
 
-# ---- The API ---------------------------------------------------------------------------------
+# ---- The API -----------------------------------------------------------------------------
+
 
 class Api:
     """A part of Spotify's API under /v1 and of X's under /2."""
 
-    def __init__(self, fake: "FakeServer", access_tokens: "dict[str, Any]") -> None:
-        self.fake, self.access_tokens = fake, access_tokens
-        self.window_ends, self.used = 0, 0      # the rate limit: a time, requests until then
-        # Path, and what the token must be good for: None anything, "" any user, else a scope.
+    def __init__(
+        self, fake: "FakeServer", access_tokens: "dict[str, tuple[Grant, float]]"
+    ) -> None:
+        self.fake = fake
+        self.access_tokens = access_tokens
+        self.window_ends, self.used = 0, 0  # the rate limit: a time, requests until then
+        # Path, and what the token has to be: None anything, "" any user, or a scope.
         self.routes: list[tuple[str, str | None, Callable[..., Any]]] = [
             ("/v1/echo", None, self.echo),
             ("/v1/tracks/([0-9A-Za-z]{22})", None, self.track),
@@ -580,7 +697,7 @@ class Api:
         ]
 
     def answer(self, request: "Request") -> "Answer":
-        """What find() found, or its error in the form that Spotify gives it, or X (RFC 9457)."""
+        """What find() found, or its error in Spotify's form or in X's (RFC 9457)."""
         headers: dict[str, str] = {}
         try:
             return Answer(200, self.find(request, headers), headers)
@@ -588,33 +705,41 @@ class Api:
             if request.path.startswith("/v1/"):
                 body: Any = {"error": {"status": error.status, "message": error.body}}
             else:
-                body = {"title": http.client.responses[error.status], "detail": error.body,
-                        "status": error.status, "type": "about:blank"}
+                body = {
+                    "title": http.client.responses[error.status],
+                    "detail": error.body,
+                    "status": error.status,
+                    "type": "about:blank",
+                }
                 headers["Content-Type"] = "application/problem+json"
             return Answer(error.status, body, dict(headers, **dict(error.headers)))
 
     def find(self, request: "Request", headers: "dict[str, str]") -> "Any":
         if request.path == "/v1/echo" and "Authorization" not in request.headers:
             return self.echo(request)
-        # In the header and only there: an address ends up in logs (RFC 9700 section 4.3.2).
-        if "access_token" in request.query or "access_token" in request.form:
-            raise refusal(400, "invalid_request", "The token is for the header")
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":          # no error code then: RFC 6750 section 3.1
-            raise Answer(401, "No token provided", {"WWW-Authenticate": 'Bearer realm="fake"'})
-        grant, expires_at = self.access_tokens.get(token.strip(), (Grant(), 0))
-        if grant.revoked or expires_at <= time.monotonic():
-            raise refusal(401, "invalid_token", "The access token expired or is not valid")
+        grant = self.grant(request)
         if request.path.startswith("/2/"):
             self.count(headers)
         for path, scope, function in self.routes:
             match = re.fullmatch(path, request.path)
             if match and (request.method in ("GET", "HEAD") or path == "/v1/echo"):
-                allowed = grant.approved and scope in ["", *grant.scope.split()]
-                if scope is not None and not allowed:
-                    raise refusal(403, "insufficient_scope", "Insufficient scope")
+                check_scope(grant, scope)
                 return function(request, *match.groups())
         raise Answer(404, "Resource not found")
+
+    def grant(self, request: "Request") -> "Grant":
+        """What the token of a request stands for. In the header and only there: an address
+        ends up in logs (RFC 9700 section 4.3.2)."""
+        if "access_token" in request.query or "access_token" in request.form:
+            raise refusal(400, "invalid_request", "The token is for the header")
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":          # no error code then: RFC 6750 section 3.1
+            challenge = {"WWW-Authenticate": 'Bearer realm="fake"'}
+            raise Answer(401, "No token provided", challenge)
+        grant, expires_at = self.access_tokens.get(token.strip(), (Grant(), 0))
+        if grant.revoked or expires_at <= time.monotonic():
+            raise refusal(401, "invalid_token", "The access token expired or is not valid")
+        return grant
 
     def count(self, headers: "dict[str, str]") -> None:
         """X's rate limit."""
@@ -629,62 +754,106 @@ class Api:
             raise Answer(429, "Too Many Requests")
 
     def echo(self, request: "Request") -> "dict[str, Any]":
-        """The request itself, also without a token. Of the token it shows only the scheme."""
+        """The request itself, also without a token; of the token only the scheme."""
         scheme = request.headers.get("Authorization", "").partition(" ")[0]
-        return {"method": request.method, "target": request.target, "query": request.query,
-                "content_type": request.headers.get("Content-Type"),
-                "body": request.body.decode("utf-8", "replace"), "authorization": scheme or None}
+        return {
+            "method": request.method,
+            "target": request.target,
+            "query": request.query,
+            "content_type": request.headers.get("Content-Type"),
+            "body": request.body.decode("utf-8", "replace"),
+            "authorization": scheme or None,
+        }
 
     # Like Spotify
 
     def thing(self, type: str, id: str, **more: object) -> "dict[str, Any]":
-        return dict({"id": id, "type": type, "name": made_up_name(type + id),
-                     "href": "%s/v1/%ss/%s" % (self.fake.url, type, id),
-                     "uri": "spotify:%s:%s" % (type, id)}, **more)
+        return dict(
+            {
+                "id": id,
+                "type": type,
+                "name": made_up_name(type + id),
+                "href": "%s/v1/%ss/%s" % (self.fake.url, type, id),
+                "uri": "spotify:%s:%s" % (type, id),
+            },
+            **more,
+        )
 
     def track(self, request: "Request", id: str) -> "dict[str, Any]":
         number = zlib.crc32(id.encode("ascii"))
-        return self.thing("track", id, duration_ms=120000 + number % 180000,
-                          artists=[self.thing("artist", made_up_id(number % 45))],
-                          album=self.thing("album", made_up_id(number % 1000)))
+        return self.thing(
+            "track",
+            id,
+            duration_ms=120000 + number % 180000,
+            artists=[self.thing("artist", made_up_id(number % 45))],
+            album=self.thing("album", made_up_id(number % 1000)),
+        )
 
     def albums(self, request: "Request", id: str) -> "dict[str, Any]":
-        return self.listing(request, 27, lambda index: self.thing(
-            "album", made_up_id(index), album_type="album", total_tracks=10 + index % 5,
-            release_date="%d-05-17" % (2024 - index), artists=[self.thing("artist", id)]))
+        return self.listing(
+            request,
+            27,
+            lambda index: self.thing(
+                "album",
+                made_up_id(index),
+                album_type="album",
+                total_tracks=10 + index % 5,
+                release_date="%d-05-17" % (2024 - index),
+                artists=[self.thing("artist", id)],
+            ),
+        )
 
     def me(self, request: "Request") -> "dict[str, Any]":
         return self.thing("user", "ada", display_name="Ada")
 
     def saved_tracks(self, request: "Request") -> "dict[str, Any]":
-        return self.listing(request, 120, lambda index: {
-            "added_at": "2024-%02d-%02dT12:00:00Z" % (12 - index // 10, 28 - index % 10 * 2),
-            "track": self.track(request, made_up_id(index))})
+        return self.listing(
+            request,
+            120,
+            lambda index: {
+                "added_at": "2024-%02d-%02dT12:00:00Z"
+                % (12 - index // 10, 28 - index % 10 * 2),
+                "track": self.track(request, made_up_id(index)),
+            },
+        )
 
-    def listing(self, request: "Request", total: int,
-                item: "Callable[[int], dict[str, Any]]") -> "dict[str, Any]":
+    def listing(
+        self, request: "Request", total: int, item: "Callable[[int], dict[str, Any]]"
+    ) -> "dict[str, Any]":
         """A page that is counted off."""
         limit = number(request, "limit", 20, 1, 50)
-        offset = number(request, "offset", 0, 0, 10 ** 9)
+        offset = number(request, "offset", 0, 0, 10**9)
         following = self.link(request, limit=limit, offset=offset + limit)
-        return {"limit": limit, "offset": offset, "total": total,
-                "next": following if offset + limit < total else None,
-                "items": [item(index) for index in range(total)[offset:offset + limit]]}
+        return {
+            "limit": limit,
+            "offset": offset,
+            "total": total,
+            "next": following if offset + limit < total else None,
+            "items": [item(index) for index in range(total)[offset : offset + limit]],
+        }
 
     def link(self, request: "Request", **parameters: object) -> str:
-        return self.fake.url + request.path + "?" + urlencode({**request.query, **parameters})
+        return (
+            self.fake.url + request.path + "?" + urlencode({**request.query, **parameters})
+        )
 
     def following(self, request: "Request") -> "dict[str, Any]":
         """A page with a cursor: the last id of the page before it."""
         if request.query.get("type") != "artist":
             raise Answer(400, "Invalid type")
         limit = number(request, "limit", 20, 1, 50)
-        rest = range(45)[number(request, "after", -1, -1, 44) + 1:]
+        rest = range(45)[number(request, "after", -1, -1, 44) + 1 :]
         ids = [made_up_id(index) for index in rest[:limit]]
         after = ids[-1] if len(rest) > limit else None
-        return {"artists": {"items": [self.thing("artist", id) for id in ids],
-                            "limit": limit, "total": 45, "cursors": {"after": after},
-                            "next": after and self.link(request, after=after)}}
+        return {
+            "artists": {
+                "items": [self.thing("artist", id) for id in ids],
+                "limit": limit,
+                "total": 45,
+                "cursors": {"after": after},
+                "next": after and self.link(request, after=after),
+            }
+        }
 
     # Like X
 
@@ -694,14 +863,24 @@ class Api:
 
     def tweets(self, request: "Request", id: str) -> "dict[str, Any]":
         count = number(request, "max_results", 10, 5, 100)
-        rest = range(230)[number(request, "pagination_token", 0, 0, 229):]
-        data = [{"id": str(1900000000000000000 - index),
-                 "text": "%s, no. %d" % (made_up_name(id + str(index)), 230 - index)}
-                for index in rest[:count]]
+        rest = range(230)[number(request, "pagination_token", 0, 0, 229) :]
+        data = [
+            {
+                "id": str(1900000000000000000 - index),
+                "text": "%s, no. %d" % (made_up_name(id + str(index)), 230 - index),
+            }
+            for index in rest[:count]
+        ]
         meta: dict[str, Any] = {"result_count": len(data)}
         if len(rest) > count:
             meta["next_token"] = made_up_id(rest[count])
         return {"data": data, "meta": meta}
+
+
+def check_scope(grant: "Grant", scope: "str | None") -> None:
+    allowed = grant.approved and scope in ["", *grant.scope.split()]
+    if scope is not None and not allowed:
+        raise refusal(403, "insufficient_scope", "Insufficient scope")
 
 
 def refusal(status: int, error: str, message: str) -> "Answer":
@@ -720,19 +899,29 @@ def made_up_id(index: int) -> str:
     return "%022d" % index
 
 
+FIRST_WORDS = """
+    Quiet Golden Distant Electric Paper Northern Velvet Second Crooked Early
+""".split()
+SECOND_WORDS = """
+    Harbour Morning Signals Orchard Mirrors Tide Letters Engines Lanterns Rain
+""".split()
+
+
 def made_up_name(seed: str) -> str:
-    first = "Quiet Golden Distant Electric Paper Northern Velvet Second Crooked Early".split()
-    second = "Harbour Morning Signals Orchard Mirrors Tide Letters Engines Lanterns Rain".split()
     number = zlib.crc32(seed.encode("utf-8"))
-    return first[number % 10] + " " + second[number // 10 % 10]
+    return FIRST_WORDS[number % 10] + " " + SECOND_WORDS[number // 10 % 10]
 
 
-# ---- The pages -------------------------------------------------------------------------------
+# ---- The pages ---------------------------------------------------------------------------
+
 
 def page(status: int, title: str, text: str, form: str = "") -> "Answer":
     """`text` and `form` are HTML: who calls this has escaped what is in them."""
-    return Answer(status, PAGE.format(title=html.escape(title), style=STYLE, text=text, form=form),
-                  PAGE_HEADERS)
+    return Answer(
+        status,
+        PAGE.format(title=html.escape(title), style=STYLE, text=text, form=form),
+        PAGE_HEADERS,
+    )
 
 
 PAGE = """<!doctype html>
@@ -757,12 +946,15 @@ CONSENT = """<ul><li>%s</li></ul>
 </form>"""
 DEVICE_FORM = """<form action="/device">
 <label for="user_code">The code that your device shows</label>
-<input id="user_code" name="user_code" required autofocus autocomplete="off" spellcheck="false">
+<input id="user_code" name="user_code" required autofocus autocomplete="off"
+  spellcheck="false">
 <button class="yes">Continue</button>
 </form>"""
 STYLE = """
 :root { color-scheme: light dark; --card: #fff; --soft: #5c6066; --yes: #14603c }
-@media (prefers-color-scheme: dark) { :root { --card: #1e2123; --soft: #a3a9ae; --yes: #7ed3a4 } }
+@media (prefers-color-scheme: dark) {
+  :root { --card: #1e2123; --soft: #a3a9ae; --yes: #7ed3a4 }
+}
 * { box-sizing: border-box }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
   font: 1rem/1.5 system-ui, sans-serif }
@@ -779,23 +971,29 @@ input, button { min-height: 2.75rem; padding: .5rem 1rem; font: inherit; color: 
 :focus-visible { outline: 3px solid var(--yes); outline-offset: 2px }
 footer { color: var(--soft); font-size: .875rem }
 """
-STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode("ascii")).digest()).decode("ascii")
+STYLE_DIGEST = hashlib.sha256(STYLE.encode("ascii")).digest()
+STYLE_HASH = base64.b64encode(STYLE_DIGEST).decode("ascii")
+POLICY = (
+    "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; style-src 'sha256-%s'"
+)
 PAGE_HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
-    # No form-action: Chromium applies it to the redirect after the form too, back to the client.
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
-                               "style-src 'sha256-%s'" % STYLE_HASH,
+    # No form-action: Chromium applies it to the redirect after the form, too.
+    "Content-Security-Policy": POLICY % STYLE_HASH,
     "X-Frame-Options": "DENY",                  # no clickjacking: RFC 6749 section 10.13
-    "Referrer-Policy": "no-referrer",           # the address holds the state: RFC 9700 section 4.2
-    **NO_STORE}
+    "Referrer-Policy": "no-referrer",  # the address holds the state: RFC 9700 section 4.2
+    **NO_STORE,
+}
 
 
-# ---- Connections -----------------------------------------------------------------------------
+# ---- Connections -------------------------------------------------------------------------
+
 
 class Listener(socketserver.ThreadingTCPServer):
-    """One thread a connection, each of them known, so that close() leaves nothing behind."""
+    """One thread a connection, each of them known: close() leaves nothing behind."""
 
-    allow_reuse_address = os.name == "posix"    # on Windows it would share the port with others
+    # On Windows it would share the port with others.
+    allow_reuse_address = os.name == "posix"
     request_queue_size = 256
 
     def __init__(self, fake: "FakeServer") -> None:
@@ -804,17 +1002,19 @@ class Listener(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", fake.port), Handler)
 
     def process_request(self, request: "Any", client_address: "Any") -> None:
-        if self.fake.context:           # the handshake is for the worker: it may take its time
-            request = self.fake.context.wrap_socket(request, server_side=True,
-                                                    do_handshake_on_connect=False)
-        worker = threading.Thread(target=self.process_request_thread,
-                                  args=(request, client_address), daemon=True)
+        if self.fake.context:  # the handshake is for the worker: it may take its time
+            request = self.fake.context.wrap_socket(
+                request, server_side=True, do_handshake_on_connect=False
+            )
+        worker = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
         self.workers[worker] = request
         self.fake.connections += 1
         worker.start()
 
     def handle_error(self, request: "Any", client_address: "Any") -> None:
-        if not isinstance(sys.exc_info()[1], OSError):      # a client may hang up when it likes
+        if not isinstance(sys.exc_info()[1], OSError):  # a client may hang up when it likes
             super().handle_error(request, client_address)
 
 
@@ -825,20 +1025,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: "Listener"
 
     def do_GET(self) -> None:
-        fake, length = self.server.fake, self.headers.get("Content-Length", "0")
+        fake = self.server.fake
+        length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,7}", length):
-            return self.send_error(411)         # and hangs up: where does the next request begin?
+            return self.send_error(411)  # and hangs up: where does the next request begin?
         body = self.rfile.read(int(length))
         try:
             parts = urlsplit(self.path)
             query = parse_qsl(parts.query, keep_blank_values=True, errors="strict")
-            text = body.decode("ascii") if self.headers.get_content_type() == FORM else ""
+            is_form = self.headers.get_content_type() == FORM
+            text = body.decode("ascii") if is_form else ""
             form = parse_qsl(text, keep_blank_values=True, errors="strict")
         except ValueError:
             return self.send_error(400, "The URL or the form is malformed")
         repeated = len(dict(query)) + len(dict(form)) < len(query) + len(form)
-        answer = fake.answer(Request(self.command, parts.path, self.path, self.headers,
-                                     dict(query), dict(form), body, repeated))
+        request = Request(
+            self.command,
+            parts.path,
+            self.path,
+            self.headers,
+            dict(query),
+            dict(form),
+            body,
+            repeated,
+        )
+        answer = fake.answer(request)
         fake.closing.wait(answer.delay)
         self.close_connection = self.close_connection or answer.close
         if answer.raw is None:
@@ -855,8 +1066,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not isinstance(body, (str, bytes)):
             body, content_type = json.dumps(body), "application/json"
         body = body.encode("utf-8") if isinstance(body, str) else body
-        headers = {"Date": self.date_time_string(), "Content-Type": content_type,
-                   "Content-Length": str(len(body))}
+        headers = {
+            "Date": self.date_time_string(),
+            "Content-Type": content_type,
+            "Content-Length": str(len(body)),
+        }
         if self.close_connection:
             headers["Connection"] = "close"
         for name, _ in answer.headers:
@@ -872,7 +1086,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Says nothing, also of what http.server itself refuses."""
 
 
-# ---- By hand ---------------------------------------------------------------------------------
+# ---- By hand -----------------------------------------------------------------------------
 
 USAGE = """\
 A fake OAuth 2.0 server, for learning and testing only: {url}
@@ -903,8 +1117,12 @@ And for a user, who logs in with a browser:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="An OAuth 2.0 server and API, for learning only.")
-    parser.add_argument("--port", type=int, default=8080, help="8080 by default; 0: any free one")
+    parser = argparse.ArgumentParser(
+        description="An OAuth 2.0 server and API, for learning only."
+    )
+    parser.add_argument(
+        "--port", type=int, default=8080, help="8080 by default; 0: any free one"
+    )
     server = FakeServer(parser.parse_args().port)
     server.log = print
     try:
@@ -912,10 +1130,13 @@ def main() -> None:
     except OverflowError:
         sys.exit("a port is a number from 0 to 65535")
     except OSError as error:
-        sys.exit("cannot listen on port %d: %s; try --port 0" % (
-            server.port, error.strerror or error))
+        sys.exit(
+            "cannot listen on port %d: %s; try --port 0"
+            % (server.port, error.strerror or error)
+        )
     try:
-        sys.stdout.buffer.write(USAGE.format(url=server.url).encode())   # whatever the locale
+        usage = USAGE.format(url=server.url)
+        sys.stdout.buffer.write(usage.encode())         # whatever the locale
         sys.stdout.flush()
         while True:
             time.sleep(1)               # Windows does not hear Ctrl-C in a wait without end

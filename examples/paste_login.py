@@ -21,52 +21,54 @@ without an account and without a network, against fake_server.py:
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from oauth2min import Client, LoginRequired, OAuth2Error
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from common import environment, run
+from oauth2min import Client, LoginRequired
 
 SCOPE = "user-library-read user-follow-read"
 
 
 def ask(url):
-    """Shows the address, on stderr as it is no result, and takes the one that comes back."""
-    print(f"Open this address in any browser, and say yes:\n\n{url}\n\n"
-          "Then paste the address that the browser ends at, and press Enter:", file=sys.stderr)
-    return input()
-
-
-def report(spotify, ask):
+    """Shows the address, on stderr as it is no result, and takes what comes back."""
+    print(f"Open this address in any browser, and say yes:\n\n{url}\n", file=sys.stderr)
+    print("Then paste the address that the browser ends at, and press Enter:",
+          file=sys.stderr)
     try:
-        spotify.access_token()  # there may be one in the file that is good, or can be renewed
-    except LoginRequired:
-        print("There is no token yet: a browser, on whatever machine, must open an address.")
-        asked = spotify.authorization_request()
-        address = ask(asked.url)
-        print("An address came back: the state in it is checked, then the code is traded.")
-        spotify.exchange(asked, address)
-    me = spotify.get("me").json()
-    print(f"Logged in as {me.get('display_name') or me['id']!a}.")
+        return input()
+    except EOFError:
+        sys.exit("No address came back: nothing was sent.")
 
 
-def main():
-    if "--fake" in sys.argv[1:]:
-        os.environ["no_proxy"] = "*"  # all of this stays on this machine
-        from fake_server import FakeServer
-        with FakeServer() as server, Client(server.provider("spotify"), "fake-public", scope=SCOPE,
-                                            grant_type="authorization_code") as spotify:
-            report(spotify, server.approve)  # plays the user and the browser
-        return
-    if not os.environ.get("SPOTIFY_CLIENT_ID"):
-        sys.exit("Set SPOTIFY_CLIENT_ID first, or try --fake.")
-    with Client("spotify", os.environ["SPOTIFY_CLIENT_ID"], scope=SCOPE,
-                grant_type="authorization_code", store="spotify-token.json") as spotify:
-        report(spotify, ask)
+def report(server, client_id, ask, store=None):
+    with Client(server, client_id, grant_type="authorization_code",
+                scope=SCOPE, store=store) as spotify:
+        try:
+            spotify.access_token()  # one in the file may be good, or can be renewed
+        except LoginRequired:
+            login(spotify, ask)
+        me = spotify.get("me").json()
+        name = me.get("display_name") or me["id"]
+        print(f"Logged in as {name!a}.")
+
+
+def login(spotify, ask):
+    print("There is no token yet: a browser, on whatever machine, must open an address.")
+    asked = spotify.authorization_request()
+    address = ask(asked.url)
+    print("An address came back: the state in it is checked, then the code is traded.")
+    spotify.exchange(asked, address)
+
+
+def for_real():
+    [client_id] = environment("SPOTIFY_CLIENT_ID")
+    report("spotify", client_id, ask, "spotify-token.json")
+
+
+def with_fake(server):
+    # approve() plays the user and the browser.
+    report(server.provider("spotify"), "fake-public", server.approve)
 
 
 if __name__ == "__main__":
-    try:
-        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
-    except EOFError:
-        sys.exit("No address came back: nothing was sent.")
-    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
-        reason = getattr(error, "reason", error)
-        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)
+    run(__doc__, for_real, with_fake)

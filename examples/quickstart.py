@@ -15,9 +15,11 @@ import sys
 import textwrap
 import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from common import command_line, errors_in_one_line, fake_server  # noqa: E402
 from fake_server import FakeServer  # noqa: E402
-from oauth2min import Client, OAuth2Error  # noqa: E402
+from oauth2min import Client  # noqa: E402
 
 WIDTH = 79
 
@@ -28,8 +30,8 @@ def say(text: str) -> None:
 
 
 def show(message: str) -> None:
-    """One HTTP message, indented: a form or a query with a line for each parameter, and a line
-    that is too long for a terminal cut."""
+    """One HTTP message, indented: a form or a query has a line for each parameter, and what
+    is too long for a terminal is cut."""
     arrow = "  <-- " if message[:3].isdigit() else "  --> "
     print()
     for line in message.splitlines():
@@ -47,46 +49,36 @@ def heading(text: str) -> None:
     print("\n\n" + text + "\n" + "=" * len(text))
 
 
-def main() -> None:
-    os.environ["no_proxy"] = "*"  # all of this stays on this machine
-    with FakeServer() as server:
-        def script(url: str) -> None:
-            """Plays the user and the browser: opens the page, says yes, follows the redirect."""
-            show("GET " + mask(url))
-            say("The user says yes, and the browser is sent back with the code:")
-            address = server.approve(url)
-            show("GET " + mask(address))
-            say("The program checks that the answer is to its own question (state, iss), and "
-                "trades the code:")
-            urllib.request.urlopen(address).close()
-
-        secret = server.clients["fake-app"]["client_secret"]
-
-        heading("1. Client credentials: the program speaks for itself")
-        say("The program proves who it is, with its id and its secret, and gets an access token "
-            "(RFC 6749 section 4.4). With that it asks the API for a track.")
-        app = Client(server.metadata, "fake-app", secret, trace=show)
+def the_program_itself(server: FakeServer) -> None:
+    heading("1. Client credentials: the program speaks for itself")
+    say("The program proves who it is, with its id and its secret, and gets an access "
+        "token (RFC 6749 section 4.4). With that it asks the API for a track.")
+    secret = server.clients["fake-app"]["client_secret"]
+    with Client(server.metadata, "fake-app", secret, trace=show) as app:
         track = app.get("tracks/11dFghVXANMlKmJXsNCbNl").json()
-        say("What it got: %r by %s." % (track["name"], track["artists"][0]["name"]))
+    say("What it got: %r by %s." % (track["name"], track["artists"][0]["name"]))
 
-        heading("2. Authorization code with PKCE: a user lets the program in")
-        say("The browser goes to the authorization server; there the user says yes, and the "
-            "browser comes back to a port of this program, with a code. The program trades the "
-            "code for tokens (section 4.1, RFC 7636, RFC 8252).")
-        sys.stdout.flush()
-        user = Client(server.metadata, "fake-public", grant_type="authorization_code",
-                      scope="user-library-read", trace=show)
-        if "--browser" in sys.argv[1:]:
+
+def a_user(server: FakeServer, in_your_browser: bool) -> None:
+    heading("2. Authorization code with PKCE: a user lets the program in")
+    say("The browser goes to the authorization server; there the user says yes, and the "
+        "browser comes back to a port of this program, with a code. The program trades the "
+        "code for tokens (section 4.1, RFC 7636, RFC 8252).")
+    sys.stdout.flush()
+    with Client(server.metadata, "fake-public", grant_type="authorization_code",
+                scope="user-library-read", trace=show) as user:
+        if in_your_browser:
             user.login(open_browser=True)
         else:
-            with contextlib.redirect_stderr(io.StringIO()):  # login() shows the address there
-                user.login(open_browser=script)
-        saved = sum(len(page["items"]) for page in user.pages("me/tracks", {"limit": 50}))
+            login_by_script(server, user)
+        saved = 0
+        for page in user.pages("me/tracks", {"limit": 50}):
+            saved += len(page["items"])
         say("What it got: %d saved tracks, page by page." % saved)
 
         heading("3. Refresh: the access token is over, the user need not come again")
-        say("The server forgets the access token. The API says 401, the client trades its refresh "
-            "token for new tokens (section 6), and sends the request once more.")
+        say("The server forgets the access token. The API says 401, the client trades its "
+            "refresh token for new tokens (section 6), and sends the request once more.")
         server.expire()
         me = user.get("me").json()
         say("What it got: the profile of %s. The program did not notice a thing."
@@ -95,13 +87,29 @@ def main() -> None:
         heading("4. Log out")
         say("Both tokens are revoked (RFC 7009), the longer-lasting one first.")
         say("Confirmed by the server: %s." % ("yes" if user.logout() else "no"))
-        app.close()
-        user.close()
+
+
+def login_by_script(server: FakeServer, user: Client) -> None:
+    def browser(url: str) -> None:
+        """Plays the user and the browser: opens the page, says yes, is sent back."""
+        show("GET " + mask(url))
+        say("The user says yes, and the browser is sent back with the code:")
+        address = server.approve(url)
+        show("GET " + mask(address))
+        say("The program checks that the answer is to its own question (state, iss), and "
+            "trades the code:")
+        urllib.request.urlopen(address).close()
+
+    with contextlib.redirect_stderr(io.StringIO()):  # where login() shows the address
+        user.login(open_browser=browser)
+
+
+def main(*options: str) -> None:
+    with fake_server() as server:
+        the_program_itself(server)
+        a_user(server, in_your_browser="--browser" in options)
 
 
 if __name__ == "__main__":
-    try:
-        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
-    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
-        reason = getattr(error, "reason", error)
-        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)
+    with errors_in_one_line():
+        main(*command_line(__doc__, options=["--browser"]))

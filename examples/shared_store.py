@@ -16,20 +16,25 @@ import os
 import signal
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from oauth2min import Client, OAuth2Error
-
-sys.exit(print(__doc__)) if {"-h", "--help"} & {*sys.argv} else None
 try:
     import redis
 except ImportError:
-    sys.exit("This needs redis-py: python3 -m pip install redis")
+    redis = None  # it is asked for where it is needed: --help works without it
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from common import environment, run
+from oauth2min import Client
+
 
 class RedisStore:
-    """The three methods that a store has; a record is a dict ready for JSON, None for nothing."""
+    """The three methods of a store; a record is a dict for JSON, or None for nothing."""
 
     def __init__(self, key):
-        self.redis, self.key = redis.Redis.from_url(os.environ["REDIS_URL"]), key
+        if redis is None:
+            sys.exit("This needs redis-py: python3 -m pip install redis")
+        self.redis = redis.Redis.from_url(os.environ["REDIS_URL"])
+        self.key = key
 
     def load(self):
         return json.loads(self.redis.get(self.key) or "null")
@@ -48,33 +53,35 @@ class RedisStore:
             with contextlib.suppress(redis.exceptions.LockError):  # the lease was over
                 lock.release()
 
+
 def work(server, client_id, open_browser=None):
-    with Client(server, client_id, grant_type="authorization_code", scope="user-library-read",
-                store=RedisStore("oauth2min:" + client_id)) as client:
+    store = RedisStore("oauth2min:" + client_id)
+    with Client(server, client_id, grant_type="authorization_code",
+                scope="user-library-read", store=store) as client:
         client.login(open_browser)  # returns at once where a usable token is in the store
         return client.get("me/tracks", {"limit": 1}).json()["total"]
 
-def main():
-    fake = "--fake" in sys.argv[1:]
-    names = ["REDIS_URL"] if fake else ["REDIS_URL", "SPOTIFY_CLIENT_ID"]
-    if not all(map(os.environ.get, names)):
-        sys.exit(f"Set {' and '.join(names)} first.")
-    if not fake:
-        return print("You saved", work("spotify", os.environ["SPOTIFY_CLIENT_ID"]), "tracks.")
-    os.environ["no_proxy"] = "*"  # all of this stays on this machine
-    from fake_server import FakeServer
+
+def for_real():
+    _, client_id = environment("REDIS_URL", "SPOTIFY_CLIENT_ID")
+    print("You saved", work("spotify", client_id), "tracks.")
+
+
+def with_fake(server):
+    environment("REDIS_URL")
     ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the fleet is to inherit that
-    with FakeServer() as server, multiprocessing.get_context("spawn").Pool(8) as fleet:
+    with multiprocessing.get_context("spawn").Pool(8) as fleet:
         signal.signal(signal.SIGINT, ctrl_c)
-        RedisStore("").redis.delete("oauth2min:fake-public", "oauth2min:fake-public:lock")
+        store = RedisStore("oauth2min:fake-public")
+        store.redis.delete(store.key)
+        store.redis.delete(store.key + ":lock")
         work(server.metadata, "fake-public", server.browser)
         for _ in range(10):
             server.expire()  # now all of them meet a 401 at once
             fleet.starmap(work, [(server.metadata, "fake-public")] * 24, 1)
-        print(f"8 processes, 10 expiries: {len(server.forms('/token')) - 1} refreshes")
+        refreshes = len(server.forms("/token")) - 1
+    print(f"8 processes, 10 expiries: {refreshes} refreshes")
+
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (KeyboardInterrupt, OSError, OAuth2Error, redis.RedisError) as error:
-        sys.exit(str(getattr(error, "reason", error)) or 130)
+    run(__doc__, for_real, with_fake, errors=(redis.RedisError,) if redis else ())

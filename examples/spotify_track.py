@@ -17,63 +17,54 @@ Or, without an account and without a network, against fake_server.py:
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from oauth2min import Client, OAuth2Error
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from common import environment, run, show
+from oauth2min import Client
 
 TRACK = "11dFghVXANMlKmJXsNCbNl"  # the last part of a track's address at open.spotify.com
 
 
 class Spotify(Client):
-    """The client with words of its own: the rest of the program need not know any address."""
+    """The client with words of its own: the rest of the program knows no address."""
 
     def track(self, track_id):
         return self.get("tracks/" + track_id).json()
 
     def albums(self, artist_id):
-        for page in self.pages(f"artists/{artist_id}/albums",
-                               {"include_groups": "album", "limit": 10}):
+        albums = {"include_groups": "album", "limit": 10}
+        for page in self.pages(f"artists/{artist_id}/albums", albums):
             yield from page["items"]
 
 
-def show(text):
-    """One line, whatever characters are in a name and whatever the terminal can show."""
-    text = "".join(c if c.isprintable() else " " for c in text)[:79]
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
-
-
-def report(spotify, track_id, hours_pass=lambda: None):
+def report(spotify, track_id, hours_pass=None):
     track = spotify.track(track_id)
+    title = track["name"]
     artist = track["artists"][0]
-    show(f"{track['name']}, by {artist['name']}")
-    hours_pass()
+    name = artist["name"]
+    show(f"{title}, by {name}")
+    if hours_pass:
+        hours_pass()
     albums = list(spotify.albums(artist["id"]))
-    show(f"{len(albums)} albums by {artist['name']}, among them:")
+    show(f"{len(albums)} albums by {name}, among them:")
     for album in albums[:5]:
-        show(f"  {album['release_date'][:4]}  {album['name']}")
+        year = album["release_date"][:4]
+        show(f"  {year}  {album['name']}")
 
 
-def main():
-    if "--fake" in sys.argv[1:]:
-        os.environ["no_proxy"] = "*"  # all of this stays on this machine
-        from fake_server import FakeServer
-        with FakeServer() as server:
-            secret = server.clients["fake-app"]["client_secret"]
-            with Spotify(server.provider("spotify"), "fake-app", secret) as spotify:
-                report(spotify, TRACK, hours_pass=server.expire)
-            show(f"Tokens that this took: {len(server.forms('/token'))}; the first one expired.")
-        return
-    names = "SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"
-    missing = [name for name in names if not os.environ.get(name)]
-    if missing:
-        sys.exit(f"Set {' and '.join(missing)} first, or try --fake.")
-    with Spotify("spotify", *[os.environ[name] for name in names]) as spotify:
-        report(spotify, sys.argv[1] if len(sys.argv) > 1 else TRACK)
+def for_real(track_id=TRACK):
+    client_id, secret = environment("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
+    with Spotify("spotify", client_id, secret) as spotify:
+        report(spotify, track_id)
+
+
+def with_fake(server):
+    secret = server.clients["fake-app"]["client_secret"]
+    with Spotify(server.provider("spotify"), "fake-app", secret) as spotify:
+        report(spotify, TRACK, hours_pass=server.expire)
+    tokens = len(server.forms("/token"))
+    show(f"Tokens that this took: {tokens}; the first one expired.")
 
 
 if __name__ == "__main__":
-    try:
-        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
-    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
-        reason = getattr(error, "reason", error)
-        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)
+    run(__doc__, for_real, with_fake, words=1)

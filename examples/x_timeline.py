@@ -20,61 +20,58 @@ import tempfile
 import time
 import urllib.parse
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from oauth2min import Client, OAuth2Error, RateLimited
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from common import environment, run, show
+from oauth2min import Client, RateLimited
 
+USERNAME = "XDevelopers"
 POSTS = 12  # X counts each one that is read, and may send a bill
 
 
-def show(text):
-    """One line, whatever characters are in a post and whatever the terminal can show."""
-    text = "".join(c if c.isprintable() else " " for c in text)[:79]
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
-
-
 def posts(x, username):
-    user = x.get("users/by/username/" + urllib.parse.quote(username, safe="")).json()
+    name = urllib.parse.quote(username, safe="")
+    user = x.get("users/by/username/" + name).json()
     if "data" not in user:
         sys.exit(f"There is no user {username!a} at X.")
-    for page in x.pages(f"users/{user['data']['id']}/tweets", {"max_results": 5},
-                        next=("meta.next_token", "pagination_token")):
+    user_id = user["data"]["id"]
+    timeline = f"users/{user_id}/tweets"
+    cursor = ("meta.next_token", "pagination_token")  # where it is, and how it is sent back
+    parameters = {"max_results": 5}
+    for page in x.pages(timeline, parameters, next=cursor):
         yield from page.get("data", [])
 
 
-def report(server, key, secret, store, username):
+def report(server, key, secret, store, username=USERNAME):
     with Client(server, key, secret, store=store, max_wait=60) as x:
         try:
-            for post in itertools.islice(posts(x, username), POSTS):
-                show(f"{username}: {post['text']}")
+            latest = itertools.islice(posts(x, username), POSTS)
+            for post in latest:
+                text = post["text"]
+                show(f"{username}: {text}")
         except RateLimited as error:
-            then = time.strftime("%H:%M", time.localtime(time.time() + error.retry_after))
-            show(f"That is all that X allows for now. Try again at {then}.")
+            then = time.time() + error.retry_after
+            clock = time.strftime("%H:%M", time.localtime(then))
+            show(f"That is all that X allows for now. Try again at {clock}.")
 
 
-def main():
-    if "--fake" in sys.argv[1:]:
-        os.environ["no_proxy"] = "*"  # all of this stays on this machine
-        from fake_server import FakeServer
-        with FakeServer() as server, tempfile.TemporaryDirectory() as folder:
-            server.rate_limit = 4  # one request for the user, three for the posts
-            facts = (server.provider("x"), "fake-app", server.clients["fake-app"]["client_secret"],
-                     os.path.join(folder, "x-token.json"), "XDevelopers")
-            report(*facts)
-            report(*facts)  # a second run: the token is in the file, but the limit is reached
-            show(f"Runs: 2, tokens: {len(server.forms('/token'))}.")
-        return
-    names = "X_API_KEY", "X_API_SECRET"
-    missing = [name for name in names if not os.environ.get(name)]
-    if missing:
-        sys.exit(f"Set {' and '.join(missing)} first, or try --fake.")
-    username = sys.argv[1] if len(sys.argv) > 1 else "XDevelopers"
-    report("x-app", *[os.environ[name] for name in names], "x-token.json", username)
+def for_real(username=USERNAME):
+    key, secret = environment("X_API_KEY", "X_API_SECRET")
+    report("x-app", key, secret, "x-token.json", username)
+
+
+def with_fake(server):
+    server.rate_limit = 4  # one request for the user, three for the posts
+    x = server.provider("x")
+    secret = server.clients["fake-app"]["client_secret"]
+    with tempfile.TemporaryDirectory() as folder:
+        store = os.path.join(folder, "x-token.json")
+        report(x, "fake-app", secret, store)
+        # A second run: the token is in the file, but the limit is reached.
+        report(x, "fake-app", secret, store)
+    tokens = len(server.forms("/token"))
+    show(f"Runs: 2, tokens: {tokens}.")
 
 
 if __name__ == "__main__":
-    try:
-        print(__doc__) if {"-h", "--help"} & {*sys.argv} else main()
-    except (KeyboardInterrupt, OSError, OAuth2Error) as error:
-        reason = getattr(error, "reason", error)
-        sys.exit(str(getattr(reason, "strerror", None) or reason) or 130)
+    run(__doc__, for_real, with_fake, words=1)

@@ -3,8 +3,8 @@
     .ci/browser/run.sh           installs what it takes and runs this file
 
 INTEROP_DIR names the folder with oidc-provider, BROWSER_DIR the one with browser.key and
-browser.pem, SCREENSHOTS the one that the pictures go to. After each test it is checked that the
-browser asked nobody but the server and the listener, and what it wrote to its console.
+browser.pem, SCREENSHOTS the one that the pictures go to. After each test it is checked that
+the browser asked nobody but the server and the listener, and what it wrote to its console.
 """
 
 import base64
@@ -39,9 +39,11 @@ from oauth2min import AuthorizationError, Client, TokenError  # noqa: E402
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 SCOPE = "user-library-read user-follow-read"
-FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-         "--disable-background-networking --disable-component-update --disable-sync "
-         "--window-size=1000,700")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--window-size=1000,700"
+)
 SUCCESS, FAILURE, NOTHING = "You are logged in", "The login failed", "Nothing here"
 os.environ["no_proxy"] = "localhost,127.0.0.1,::1"
 crashes = []
@@ -74,7 +76,9 @@ class Login:
     def __init__(self, client, **parameters):
         asked = queue.Queue()
         pool = concurrent.futures.ThreadPoolExecutor(1)
-        self.future = pool.submit(client.login, open_browser=asked.put, timeout=40, **parameters)
+        self.future = pool.submit(
+            client.login, open_browser=asked.put, timeout=40, **parameters
+        )
         pool.shutdown(wait=False)
         # If it fails before it asks, the test is to show why.
         self.future.add_done_callback(lambda future: asked.put(None))
@@ -113,9 +117,15 @@ class Browser:
         self.assertEqual(crashes, [])
         self.assertEqual({origin(url) for url in self.asked} - self.origins, set())
         # A page with a status of 400 is an error to the console; nothing else may be.
-        self.assertEqual([entry["message"] for entry in self.console
-                          if entry["level"] in ("WARNING", "SEVERE")
-                          and not self.expected(entry["message"])], [])
+        self.assertEqual(
+            [
+                entry["message"]
+                for entry in self.console
+                if entry["level"] in ("WARNING", "SEVERE")
+                and not self.expected(entry["message"])
+            ],
+            [],
+        )
 
     def expected(self, message):
         """Whether a line in the console is the browser's remark on what the test wants."""
@@ -145,10 +155,16 @@ class Browser:
 
     def answers(self, start):
         """(path, status) of what was answered so far from addresses that begin so."""
-        responses = [message["params"]["response"] for message in self.read_logs()
-                     if message["method"] == "Network.responseReceived"]
-        return [(urlsplit(response["url"]).path, response["status"]) for response in responses
-                if response["url"].startswith(start)]
+        responses = [
+            message["params"]["response"]
+            for message in self.read_logs()
+            if message["method"] == "Network.responseReceived"
+        ]
+        return [
+            (urlsplit(response["url"]).path, response["status"])
+            for response in responses
+            if response["url"].startswith(start)
+        ]
 
     def wait(self, condition):
         return WebDriverWait(driver, 15, 0.05).until(lambda _: condition())
@@ -161,7 +177,7 @@ class Browser:
         self.assertEqual(driver.find_element(By.TAG_NAME, "h1").text, title)
 
     def gone(self, *steps):
-        """Goes where nobody listens any more: the browser's own error page, and no crash."""
+        """Goes where nobody listens any more: the browser shows its own error page."""
         for step in steps:
             try:
                 step()
@@ -169,24 +185,34 @@ class Browser:
                 self.assertIn("ERR_CONNECTION_REFUSED", str(error))
 
     def check_page(self, name):
-        """Fit for a reader who cannot see it, for a phone, for light and dark; with pictures."""
+        """Fit for who cannot see it, for a phone, for light and dark; with pictures."""
         page = driver.execute_script(PAGE)
         self.assertTrue(page.pop("title"))
-        self.assertEqual(page, {"lang": "en", "h1": 1, "main": 1, "scripts": 0, "unnamed": 0})
+        self.assertEqual(
+            page, {"lang": "en", "h1": 1, "main": 1, "scripts": 0, "unnamed": 0}
+        )
         for scheme in "light", "dark":
-            cdp("Emulation.setEmulatedMedia", features=[
-                {"name": "prefers-color-scheme", "value": scheme}])
+            cdp(
+                "Emulation.setEmulatedMedia",
+                features=[{"name": "prefers-color-scheme", "value": scheme}],
+            )
             self.picture(name + "-" + scheme)
             for text, contrast in driver.execute_script(CONTRAST):
                 self.assertGreaterEqual(contrast, 4.5, (scheme, text))
         cdp("Emulation.setEmulatedMedia", features=[])
         for width in 360, 320:
-            cdp("Emulation.setDeviceMetricsOverride", width=width, height=640,
-                deviceScaleFactor=2, mobile=True)
+            cdp(
+                "Emulation.setDeviceMetricsOverride",
+                width=width,
+                height=640,
+                deviceScaleFactor=2,
+                mobile=True,
+            )
             if width == 360:
                 self.picture(name + "-phone")
             size = driver.execute_script(
-                "return [innerWidth, document.documentElement.scrollWidth]")
+                "return [innerWidth, document.documentElement.scrollWidth]"
+            )
             self.assertEqual(size, [width, width])
         cdp("Emulation.clearDeviceMetricsOverride")
 
@@ -197,9 +223,12 @@ class Browser:
 
     def headers(self, url):
         """The headers of the last answer from an address."""
-        response = [message["params"]["response"] for message in self.read_logs()
-                    if message["method"] == "Network.responseReceived"
-                    and message["params"]["response"]["url"].startswith(url)][-1]
+        response = [
+            message["params"]["response"]
+            for message in self.read_logs()
+            if message["method"] == "Network.responseReceived"
+            and message["params"]["response"]["url"].startswith(url)
+        ][-1]
         return {name.lower(): value for name, value in response["headers"].items()}
 
 
@@ -219,9 +248,10 @@ return {title: document.title, lang: document.documentElement.lang, h1: count("h
             document.querySelectorAll("button, input:not([type=hidden])")).filter(
                 element => !named(element)).length};"""
 
-# [text, contrast] of each element that has text of its own: WCAG 2.2, success criterion 1.4.3.
+# [text, contrast] of each element with text of its own: WCAG 2.2, success criterion 1.4.3.
 CONTRAST = """
-const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+const options = {willReadFrequently: true};
+const canvas = document.createElement("canvas").getContext("2d", options);
 const probe = document.body.appendChild(document.createElement("i"));
 probe.style.background = "Canvas";
 const ground = getComputedStyle(probe).backgroundColor;
@@ -237,7 +267,8 @@ function contrast(element) {
     for (let up = element; up; up = up.parentElement)
         colours.unshift(getComputedStyle(up).backgroundColor);
     colours.unshift(ground);
-    const pair = [luminance(colours), luminance([...colours, getComputedStyle(element).color])];
+    const text = [...colours, getComputedStyle(element).color];
+    const pair = [luminance(colours), luminance(text)];
     return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
 }
 return Array.from(document.body.querySelectorAll("*")).filter(element => Array.from(
@@ -257,15 +288,21 @@ class Fake(Browser, unittest.TestCase):
         self.assertEqual(self.server.unasked(), [])
 
     def client(self, client_id="fake-app", grant_type="authorization_code", **options):
-        client = Client(self.server.metadata, client_id,
-                        self.server.clients[client_id]["client_secret"],
-                        **{"grant_type": grant_type, "scope": SCOPE, **options})
+        client = Client(
+            self.server.metadata,
+            client_id,
+            self.server.clients[client_id]["client_secret"],
+            **{"grant_type": grant_type, "scope": SCOPE, **options},
+        )
         self.addCleanup(client.close)
         return client
 
     def exchanges(self):
-        return [form for form in self.server.forms("/token")
-                if form["grant_type"] == "authorization_code"]
+        return [
+            form
+            for form in self.server.forms("/token")
+            if form["grant_type"] == "authorization_code"
+        ]
 
     # How a login ends
 
@@ -346,17 +383,20 @@ class Fake(Browser, unittest.TestCase):
         self.gone(lambda: self.press("Allow"))
         self.assertEqual(len(self.exchanges()), 1)
 
-    def test_a_second_tab_with_anything_but_the_answer_is_turned_away_and_the_wait_goes_on(self):
+    def test_a_second_tab_with_anything_but_the_answer_is_turned_away(self):
         login = self.login()
         driver.get(login.url)
         first = driver.current_window_handle
         self.tab()
         listener, callback = origin(login.redirect_uri), login.redirect_uri
-        for url, status in ((callback + "?code=abc&state=wrong", 400),
-                            (callback + "?error=access_denied", 400),
-                            (callback + "?state=" + login.state, 400),
-                            (callback + "?code=a&code=b&state=" + login.state, 400),
-                            (callback, 400), (listener + "/", 404)):
+        for url, status in (
+            (callback + "?code=abc&state=wrong", 400),
+            (callback + "?error=access_denied", 400),
+            (callback + "?state=" + login.state, 400),
+            (callback + "?code=a&code=b&state=" + login.state, 400),
+            (callback, 400),
+            (listener + "/", 404),
+        ):
             driver.get(url)
             self.shows(NOTHING)
             self.assertEqual([got for path, got in self.answers(url)][-1], status, url)
@@ -371,15 +411,22 @@ class Fake(Browser, unittest.TestCase):
     def test_the_favicon_is_answered_and_not_taken_for_the_end(self):
         login = self.login()
         listener = origin(login.redirect_uri)
-        self.server.script("/icon", 200, "<!doctype html><title>Icon</title>"
-                           '<link rel="icon" href="%s/favicon.ico">' % listener,
-                           {"Content-Type": "text/html"})
+        self.server.script(
+            "/icon",
+            200,
+            "<!doctype html><title>Icon</title>"
+            '<link rel="icon" href="%s/favicon.ico">' % listener,
+            {"Content-Type": "text/html"},
+        )
         driver.get(self.issuer + "/icon")
-        # It came, and as it is no picture, Chromium keeps it from the page of another origin.
-        self.wait(lambda: any(
-            message["method"] == "Network.loadingFailed"
-            and message["params"]["errorText"] == "net::ERR_BLOCKED_BY_ORB"
-            for message in self.read_logs()))
+        # It came; as it is no picture, Chromium keeps it from the page of another origin.
+        self.wait(
+            lambda: any(
+                message["method"] == "Network.loadingFailed"
+                and message["params"]["errorText"] == "net::ERR_BLOCKED_BY_ORB"
+                for message in self.read_logs()
+            )
+        )
         self.assertIn(listener + "/favicon.ico", self.asked)
         self.assertTrue(login.goes_on())
         driver.get(listener + "/favicon.ico")       # and as a page of its own
@@ -391,15 +438,24 @@ class Fake(Browser, unittest.TestCase):
         self.shows(SUCCESS)
         login.result()
 
-    @unittest.skipUnless(os.path.exists("/proc/net/tcp"), "only Linux tells who is connected")
+    @unittest.skipUnless(
+        os.path.exists("/proc/net/tcp"), "only Linux tells who is connected"
+    )
     def test_connections_that_the_browser_opens_ahead_and_leaves_empty(self):
         for patience in False, True:
             with self.subTest(until_the_listener_hangs_up=patience):
                 login = self.login()
                 link = '<link rel="preconnect" href="%s"%s>'
-                self.server.script("/ahead", 200, "<!doctype html><title>Ahead</title>" + "".join(
-                    link % (origin(login.redirect_uri), more) for more in ("", " crossorigin")),
-                    {"Content-Type": "text/html"})
+                self.server.script(
+                    "/ahead",
+                    200,
+                    "<!doctype html><title>Ahead</title>"
+                    + "".join(
+                        link % (origin(login.redirect_uri), more)
+                        for more in ("", " crossorigin")
+                    ),
+                    {"Content-Type": "text/html"},
+                )
                 driver.get(self.issuer + "/ahead")
                 port = urlsplit(login.redirect_uri).port
                 self.wait(lambda: connections(port) >= 1)
@@ -415,14 +471,17 @@ class Fake(Browser, unittest.TestCase):
     def test_a_reload_while_the_exchange_runs(self):
         self.server.token_delay = 1.5
         login = self.login()
-        driver.get(self.issuer + "/")               # of its origin, it may click in the other tab
+        # Of its origin, it may click in the other tab.
+        driver.get(self.issuer + "/")
         driver.execute_script("window.second = open(arguments[0], 'second')", login.url)
-        self.wait(lambda: driver.execute_script(
-            "const yes = second.document.querySelector('.yes'); yes && yes.click(); return !!yes"))
+        self.wait(lambda: driver.execute_script(CLICK_YES))
         self.wait(lambda: self.server.forms("/token"))
-        again = urlencode({"code": self.exchanges()[0]["code"], "state": login.state,
-                           "iss": self.issuer})
-        driver.execute_script("open(arguments[0], 'second')", login.redirect_uri + "?" + again)
+        again = urlencode(
+            {"code": self.exchanges()[0]["code"], "state": login.state, "iss": self.issuer}
+        )
+        driver.execute_script(
+            "open(arguments[0], 'second')", login.redirect_uri + "?" + again
+        )
         self.assertFalse(login.future.done())
         driver.switch_to.window(driver.window_handles[-1])
         self.shows(SUCCESS)
@@ -458,12 +517,13 @@ class Fake(Browser, unittest.TestCase):
         headers = self.headers(login.redirect_uri)
         self.assertEqual(headers["cache-control"], "no-store")
         self.assertEqual(headers["referrer-policy"], "no-referrer")
-        policy = dict(part.split(None, 1)
-                      for part in headers["content-security-policy"].split(";"))
+        policy = dict(
+            part.split(None, 1) for part in headers["content-security-policy"].split(";")
+        )
         self.assertEqual(policy["default-src"], "'none'")
         self.assertNotIn("script-src", policy)
-        self.assertEqual(driver.execute_script("return getComputedStyle(document.body).display"),
-                         "grid")                    # its own style passes
+        display = driver.execute_script("return getComputedStyle(document.body).display")
+        self.assertEqual(display, "grid")           # its own style passes
         before = len(self.server.requests)
         self.assertEqual(driver.execute_async_script(FORBIDDEN, self.issuer), [None, 3])
         self.assertEqual(len(self.server.requests), before)
@@ -482,7 +542,9 @@ class Fake(Browser, unittest.TestCase):
             self.check_page("device-wrong-code")
             code = list(self.server._authorization_server.devices.values())[-1].user_code
             driver.find_element(By.ID, "user_code").send_keys(code.lower() + Keys.ENTER)
-            self.wait(lambda: driver.find_elements(By.CSS_SELECTOR, "button.yes[name=decision]"))
+            self.wait(
+                lambda: driver.find_elements(By.CSS_SELECTOR, "button.yes[name=decision]")
+            )
             self.assertIn(code, driver.page_source)
             self.check_page("device-consent")
             self.press(label)
@@ -501,6 +563,12 @@ def connections(port):
         rows = [line.split() for line in itertools.islice(file, 1, None)]
     return sum(row[1].endswith(":%04X" % port) and row[3] == "01" for row in rows)
 
+
+# In the other tab, once it is there.
+CLICK_YES = """
+const yes = second.document.querySelector(".yes");
+if (yes) yes.click();
+return !!yes;"""
 
 # What a script could do, were there one: run, be an attribute, load a picture.
 FORBIDDEN = """
@@ -527,8 +595,12 @@ class Oidc(Browser):
         script = os.path.join(interop, "browser-server.mjs")    # beside its node_modules
         shutil.copy(os.path.join(os.path.dirname(HERE), "interop", "server.mjs"), script)
         pair = [os.path.join(folder, "browser." + end) for end in ("key", "pem")]
-        cls.process = subprocess.Popen(["node", script] + pair * cls.tls, universal_newlines=True,
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        cls.process = subprocess.Popen(
+            ["node", script] + pair * cls.tls,
+            universal_newlines=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         cls.issuer = json.loads(cls.process.stdout.readline())["issuer"]
         cls.context = ssl.create_default_context(cafile=pair[1]) if cls.tls else None
 
@@ -538,8 +610,15 @@ class Oidc(Browser):
             cls.process.stdin.close()
 
     def client(self, **options):
-        client = Client(self.issuer, "public", context=self.context, base_url=self.issuer,
-                        grant_type="authorization_code", scope="openid read", **options)
+        client = Client(
+            self.issuer,
+            "public",
+            context=self.context,
+            base_url=self.issuer,
+            grant_type="authorization_code",
+            scope="openid read",
+            **options,
+        )
         self.addCleanup(client.close)
         return client
 
@@ -558,7 +637,8 @@ class Oidc(Browser):
         login.result()
         self.assertEqual(client.get("api").json()["sub"], "alice")
         self.gone(driver.back, driver.forward, driver.refresh)
-        self.assertEqual(client.get("api").json()["sub"], "alice")  # a code used twice ends it
+        # A code that is used twice ends it.
+        self.assertEqual(client.get("api").json()["sub"], "alice")
 
     def test_deny(self):
         login = self.login()
@@ -586,7 +666,7 @@ class Oidc(Browser):
         login.result()
         login = self.login()
         self.gone(lambda: driver.get(login.url))
-        if driver.title != SUCCESS:                 # a native application is asked for again
+        if driver.title != SUCCESS:  # a native application is asked for again
             driver.find_element(By.CSS_SELECTOR, "button").click()
         self.shows(SUCCESS)
         login.result()

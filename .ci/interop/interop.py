@@ -33,8 +33,8 @@ FOLDER = os.environ["INTEROP_DIR"]
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
 
 import oauth2min  # noqa: E402
-from agent import Agent  # noqa: E402
 from oauth2min import AuthorizationError, Client, LoginRequired, TokenError  # noqa: E402
+from scripted_user import ScriptedUser  # noqa: E402
 
 SECRET = "".join(map(chr, range(32, 127)))  # all that a secret may hold, as in server.mjs
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -50,11 +50,19 @@ class Server:
     def setUpClass(cls):
         shutil.copy(os.path.join(HERE, "server.mjs"), FOLDER)  # beside its node_modules
         command = ["node", "server.mjs"] + ["server.key", "server.pem"] * cls.tls
-        cls.process = subprocess.Popen(command, cwd=FOLDER, universal_newlines=True,
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        cls.process = subprocess.Popen(
+            command,
+            cwd=FOLDER,
+            universal_newlines=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         cls.issuer = json.loads(cls.process.stdout.readline())["issuer"]
-        cls.context = ssl.create_default_context(
-            cafile=os.path.join(FOLDER, "ca.pem")) if cls.tls else None
+        cls.context = (
+            ssl.create_default_context(cafile=os.path.join(FOLDER, "ca.pem"))
+            if cls.tls
+            else None
+        )
 
     @classmethod
     def tearDownClass(cls):
@@ -62,27 +70,43 @@ class Server:
             cls.process.stdin.close()
 
     def client(self, client_id="public", secret=None, server=None, **options):
-        client = Client(server or self.issuer, client_id, secret, base_url=self.issuer,
-                        context=self.context, **options)
+        client = Client(
+            server or self.issuer,
+            client_id,
+            secret,
+            base_url=self.issuer,
+            context=self.context,
+            **options,
+        )
         self.addCleanup(client.close)
         return client
 
-    def user_client(self, client_id="public", secret=None, grant="authorization_code", **options):
-        return self.client(client_id, secret, grant_type=grant, scope="openid read", **options)
+    def user_client(
+        self, client_id="public", secret=None, grant="authorization_code", **options
+    ):
+        return self.client(
+            client_id, secret, grant_type=grant, scope="openid read", **options
+        )
 
     def logged_in(self, *args, **options):
-        client, agent = self.user_client(*args, **options), Agent(self.context)
-        client.login(open_browser=agent, timeout=60)
-        self.assertEqual(agent.wait().status, 200, agent.text)
+        client = self.user_client(*args, **options)
+        user = ScriptedUser(self.context)
+        client.login(open_browser=user, timeout=60)
+        self.assertEqual(user.wait().status, 200, user.text)
         return client
+
+    def assert_alice(self, client):
+        """The userinfo endpoint says that it is her."""
+        self.assertEqual(client.get("me").json(), {"sub": "alice"})
 
     def metadata(self, **more):
         return dict(oauth2min.discover(self.issuer, context=self.context), **more)
 
     def status(self, token):
         """What the API answers to a token, asked without oauth2min."""
-        request = urllib.request.Request(self.issuer + "/api", headers={
-            "Authorization": "Bearer " + token.access_token})
+        request = urllib.request.Request(
+            self.issuer + "/api", headers={"Authorization": "Bearer " + token.access_token}
+        )
         try:
             answer = urllib.request.urlopen(request, context=self.context, timeout=30)
         except urllib.error.HTTPError as error:
@@ -106,11 +130,19 @@ class Cases(Server):
     def program(self, client_id, **server):
         """The trace of a request by a program, which shows nowhere what the secret is."""
         messages = []
-        client = self.client(client_id, SECRET, self.metadata(**server), trace=messages.append,
-                             scope=["read", "write"])
-        self.assertEqual(client.get("api").json(), {
-            "client_id": client_id, "scope": "read write", "sub": None, "aud": None})
-        text, coded = "\n".join(messages), urllib.parse.quote(SECRET, safe="")
+        client = self.client(
+            client_id,
+            SECRET,
+            self.metadata(**server),
+            trace=messages.append,
+            scope=["read", "write"],
+        )
+        self.assertEqual(
+            client.get("api").json(),
+            {"client_id": client_id, "scope": "read write", "sub": None, "aud": None},
+        )
+        text = "\n".join(messages)
+        coded = urllib.parse.quote(SECRET, safe="")
         pair = urllib.parse.quote(client_id, safe="") + ":" + coded
         for form in SECRET, coded, base64.b64encode(pair.encode()).decode():
             self.assertNotIn(form, text)
@@ -129,13 +161,15 @@ class Cases(Server):
     def test_a_program_keeps_its_token_in_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "token.json")
-            tokens = [self.client("post", SECRET, store=path).access_token() for _ in range(2)]
+            tokens = [
+                self.client("post", SECRET, store=path).access_token() for _ in range(2)
+            ]
         self.assertEqual(tokens[0], tokens[1])
 
     def test_public_and_confidential_clients_log_in_on_any_free_port(self):
         for name, secret in ("public", None), ("confidential", SECRET):
             client = self.logged_in(name, secret)
-            self.assertEqual(client.get("me").json(), {"sub": "alice"})  # the userinfo endpoint
+            self.assert_alice(client)
             self.assertEqual(client.get("api").json()["client_id"], name)
             client.login(open_browser=lambda url: self.fail("asked again"))
 
@@ -146,24 +180,31 @@ class Cases(Server):
         except OSError:
             self.skipTest("no ::1 on this machine")
         client = self.logged_in(redirect_uri="http://[::1]/callback")
-        self.assertEqual(client.get("me").json(), {"sub": "alice"})
+        self.assert_alice(client)
 
     def test_the_two_halves_of_a_login_check_state_and_issuer_and_spend_no_code(self):
         client = self.user_client(redirect_uri="http://127.0.0.1:9/callback")
-        request, agent = client.authorization_request(), Agent(self.context)
-        agent(request.url)
-        good = agent.wait().url
-        for bad in (good.replace("state=", "state=x"), re.sub("&iss=[^&]*", "", good),
-                    good.replace("iss=http", "iss=other")):
+        request = client.authorization_request()
+        user = ScriptedUser(self.context)
+        user(request.url)
+        good = user.wait().url
+        for bad in (
+            good.replace("state=", "state=x"),
+            re.sub("&iss=[^&]*", "", good),
+            good.replace("iss=http", "iss=other"),
+        ):
             with self.assertRaises(AuthorizationError):
                 client.exchange(request, bad)
         client.exchange(request, good)
-        self.assertEqual(client.get("me").json(), {"sub": "alice"})
+        self.assert_alice(client)
 
     def test_a_resource_named_in_the_parameters_is_the_audience_of_each_token(self):
         resource = {"resource": self.issuer + "/api"}
-        client = self.logged_in(server=self.metadata(authorization_parameters=resource,
-                                                     token_parameters=resource))
+        client = self.logged_in(
+            server=self.metadata(
+                authorization_parameters=resource, token_parameters=resource
+            )
+        )
         for renew in (lambda: None), client.refresh:
             renew()
             self.assertEqual(client.get("api").json()["aud"], resource["resource"])
@@ -179,12 +220,17 @@ class Cases(Server):
     def test_clients_with_one_store_renew_once_when_a_401_tells_them(self):
         with tempfile.TemporaryDirectory() as folder:
             messages = []
-            options = {"store": os.path.join(folder, "token.json"), "trace": messages.append}
+            options = {
+                "store": os.path.join(folder, "token.json"),
+                "trace": messages.append,
+            }
             first, second = self.logged_in(**options), self.user_client(**options)
-            self.assertEqual(second.get("me").json(), {"sub": "alice"})
+            self.assert_alice(second)
             self.assertEqual(first.request("DELETE", "api").status_code, 204)
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
-                subs = list(pool.map(lambda c: c.get("me").json()["sub"], [first, second] * 8))
+                subs = list(
+                    pool.map(lambda c: c.get("me").json()["sub"], [first, second] * 8)
+                )
             self.assertEqual(subs, ["alice"] * 16)
             self.assertEqual("\n".join(messages).count("grant_type=refresh_token"), 1)
 
@@ -211,8 +257,10 @@ class Cases(Server):
             client.request_token("refresh_token", refresh_token=token.refresh_token)
 
     def test_a_wrong_secret_is_invalid_client_and_no_error_shows_it(self):
-        for secret, error, status in ((SECRET[::-1], "invalid_client", 401),
-                                      ("caf\u00e9", "invalid_request", 400)):
+        for secret, error, status in (
+            (SECRET[::-1], "invalid_client", 401),
+            ("caf\u00e9", "invalid_request", 400),
+        ):
             with self.assertRaises(TokenError) as caught:
                 self.client("confidential", secret).access_token()
             exception = caught.exception
@@ -223,12 +271,13 @@ class Cases(Server):
                 self.assertIn("client_secret_post", str(exception))
 
     def test_a_denied_consent_is_access_denied(self):
-        client, agent = self.user_client(), Agent(self.context, deny=True)
+        client = self.user_client()
+        user = ScriptedUser(self.context, deny=True)
         with self.assertRaises(AuthorizationError) as caught:
-            client.login(open_browser=agent, timeout=60)
+            client.login(open_browser=user, timeout=60)
         self.assertEqual(caught.exception.error, "access_denied")
-        self.assertIn("error=access_denied", agent.wait().url)
-        self.assertTrue(agent.text)  # the page that tells so
+        self.assertIn("error=access_denied", user.wait().url)
+        self.assertTrue(user.text)  # the page that tells so
 
 
 class Http(Cases, unittest.TestCase):
@@ -251,22 +300,29 @@ class Device(Server, unittest.TestCase):
     tls = True
 
     def log_in(self, deny):
-        pending, shown = threading.Event(), io.StringIO()
-        client = self.user_client("device", grant=DEVICE, trace=lambda message: (
-            pending.set() if "authorization_pending" in message else None))
-        agent = Agent(self.context, deny=deny, after=pending, code=lambda: (
-            re.search("[A-Z]{4}-[A-Z]{4}", shown.getvalue()).group()))
+        pending = threading.Event()
+        shown = io.StringIO()
+
+        def trace(message):
+            if "authorization_pending" in message:
+                pending.set()
+
+        def code():
+            return re.search("[A-Z]{4}-[A-Z]{4}", shown.getvalue()).group()
+
+        client = self.user_client("device", grant=DEVICE, trace=trace)
+        user = ScriptedUser(self.context, deny=deny, after=pending, code=code)
         with contextlib.redirect_stderr(shown):
             try:
-                client.login(open_browser=agent)
+                client.login(open_browser=user)
             finally:
-                agent.wait()
+                user.wait()
         self.assertIn(self.issuer + "/device", shown.getvalue())
-        self.assertEqual(agent.status, 200, agent.text)
+        self.assertEqual(user.status, 200, user.text)
         return client
 
     def test_a_login_is_pending_until_the_user_approves(self):
-        self.assertEqual(self.log_in(deny=False).get("me").json(), {"sub": "alice"})
+        self.assert_alice(self.log_in(deny=False))
 
     def test_a_login_is_pending_until_the_user_denies(self):
         with self.assertRaises(AuthorizationError) as caught:

@@ -1,4 +1,4 @@
-"""A person with a browser, as a script: logs in, consents or refuses, and ends at the callback."""
+"""A person with a browser, as a script: logs in, says yes or no, ends at the callback."""
 
 import http.cookiejar
 import threading
@@ -31,20 +31,25 @@ class Page(HTMLParser):
             self.cancel = self.link
 
 
-class Agent:
+class ScriptedUser:
     """Called with a URL, follows the pages from there, in a thread of its own.
 
-    With deny, says no where it is asked for consent; with after, an Event, begins only then;
+    With deny, says no where it is asked for consent; with after, an Event, begins then.
     code is a function that reads the device's code, to be typed if a page asks for it.
     wait() waits for the end: then url, status and text are those of the last page.
     """
 
     def __init__(self, context=None, deny=False, after=None, code=None):
-        self.deny, self.after, self.code = deny, after, code
+        self.deny = deny
+        self.after = after
+        self.code = code
         self.url = self.status = self.text = self.thread = None
         self.opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context),
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()), Redirects(self))
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=context),
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+            Redirects(self),
+        )
 
     def __call__(self, url):
         self.thread = threading.Thread(target=self.browse, args=(url,), daemon=True)
@@ -80,7 +85,9 @@ class Agent:
             answer = self.opener.open(url, data, timeout=30)
         except urllib.error.HTTPError as error:
             answer = error
-        except OSError:  # nobody listens at the redirect URI: the address bar is what counts
+        except (
+            OSError
+        ):  # nobody listens at the redirect URI: the address bar is what counts
             self.status = self.text = None
             return None
         with answer:
@@ -89,11 +96,11 @@ class Agent:
 
 
 class Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows as usual, and tells the agent where it is."""
+    """Follows as usual, and tells the user where it is."""
 
-    def __init__(self, agent):
-        self.agent = agent
+    def __init__(self, user):
+        self.user = user
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        self.agent.url = newurl
+        self.user.url = newurl
         return super().redirect_request(req, fp, code, msg, headers, newurl)
