@@ -24,7 +24,7 @@ from unittest import mock
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "examples")]
 from fake_server import fetch  # noqa: E402
-from test_oauth2min import Case, Raw, query_of  # noqa: E402
+from test_oauth2min import Case, RawServer, query_of  # noqa: E402
 
 
 class ExamplesTest(Case):
@@ -45,7 +45,7 @@ class ExamplesTest(Case):
         env.update(HOME=folder, TMPDIR=folder, PYTHONDONTWRITEBYTECODE="1",
                    PYTHONIOENCODING="ascii", **variables)
         path = os.path.join(ROOT, "examples", name)
-        process = self.enter(subprocess.Popen(
+        process = self.enter_context(subprocess.Popen(
             [sys.executable, "-W", "error", "-W", warn, path, *arguments], env=env, cwd=folder,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0))
         self.addCleanup(process.kill)
@@ -167,8 +167,8 @@ class ExamplesTest(Case):
     def test_ctrl_c_ends_each_of_them_in_silence_and_with_130(self):
         ends, proxies = [], []
         for name in self.ALL:
-            proxies.append(self.enter(contextlib.closing(
-                Raw([lambda connection, request: connection.recv(1)]))))     # it never answers
+            proxies.append(self.enter_context(contextlib.closing(
+                RawServer([lambda connection, request: connection.recv(1)]))))     # it never answers
             ends.append(self.start_for_real(name, proxies[-1].url, {
                 "quickstart.py": "--browser", "doctor.py": "https://accounts.spotify.com"}.get(
                     name, "11dFghVXANMlKmJXsNCbNl")))
@@ -188,7 +188,7 @@ class ExamplesTest(Case):
                 self.assertEqual(end(130)[1], "")
 
     def test_without_a_network_each_says_so_in_one_line(self):
-        listener = self.enter(socket.socket())
+        listener = self.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))         # and never listens
         proxy = "http://127.0.0.1:%d" % listener.getsockname()[1]
         track, posts, library, web, doctor = [

@@ -79,7 +79,7 @@ class ReadmeTest(ServerCase):
         environment = {"SPOTIFY_CLIENT_ID": "fake-public" if public else "fake-app",
                        "SPOTIFY_CLIENT_SECRET": self.SECRET, "BROWSER": "true"}
         names, output = {}, io.StringIO()
-        with mock.patch.dict(os.environ, environment), self.quiet(), \
+        with mock.patch.dict(os.environ, environment), self.captured_stderr(), \
                 mock.patch.dict(PROVIDERS, spotify=self.server.metadata), \
                 mock.patch("webbrowser.open", self.server.browser), \
                 mock.patch("webbrowser.get", lambda: webbrowser.GenericBrowser("true")), \
@@ -124,7 +124,7 @@ class ReadmeTest(ServerCase):
             with copies[-1].Client(self.server.metadata, "fake-app", self.SECRET,
                                    store="token.json") as client:
                 client.get("echo")
-        self.assertEqual(self.sent(), 1)
+        self.assertEqual(len(self.server.forms()), 1)
         self.assertFalse(issubclass(copies[0].TokenError, copies[1].OAuth2Error))
 
     # Command lines
@@ -167,11 +167,11 @@ class ReadmeTest(ServerCase):
         env = {name: value for name, value in os.environ.items()
                if not re.match("PYTHON|XDG_|OAUTH2_|SPOTIFY_", name)}
         env.update(HOME=self.folder, PATH=self.folder + os.pathsep + env["PATH"], COLUMNS="80",
-                   https_proxy=self.deaf(), no_proxy="127.0.0.1",      # no way out
+                   https_proxy=self.url_nobody_listens_at(), no_proxy="127.0.0.1",      # no way out
                    BROWSER="true", PYTHONDONTWRITEBYTECODE="1", PYTHONWARNINGS="error")
         master, slave = os.openpty()
         self.addCleanup(os.close, master)
-        shell = self.enter(subprocess.Popen(["sh", "script"], env=env, start_new_session=True,
+        shell = self.enter_context(subprocess.Popen(["sh", "script"], env=env, start_new_session=True,
                                             stdin=slave, stdout=slave, stderr=slave))
         os.close(slave)
 
@@ -253,7 +253,7 @@ class ReadmeTest(ServerCase):
             with mock.patch("sys.argv", ["fake_server.py", "--port", port]), \
                     self.assertRaisesRegex(SystemExit, "^a port is a number from 0 to 65535$"):
                 fake_server.main()
-        process = self.enter(subprocess.Popen(
+        process = self.enter_context(subprocess.Popen(
             [sys.executable, "-B", *self.FAKE_SERVER.split()[1:], "--port", "0"], cwd=ROOT,
             stdout=subprocess.PIPE, universal_newlines=True))
         self.addCleanup(process.kill)
@@ -273,7 +273,7 @@ class ReadmeTest(ServerCase):
             self.client(scope=SCOPE, trace=messages.append).get("echo")
 
         def user():
-            client = self.stranger(trace=messages.append)
+            client = self.client_without_login(trace=messages.append)
             asked = client.authorization_request()
             address = self.server.approve(asked.url)
             messages.append("303 \n\n" + json.dumps(query_of(address)))
@@ -294,8 +294,8 @@ class ReadmeTest(ServerCase):
                 code = re.search("[A-Z]{4}-[A-Z]{4}", shown.getvalue())
                 self.server.approve_device(code.group())
 
-            client = self.stranger(grant_type=DEVICE_CODE, trace=messages.append)
-            with mock.patch("time.sleep", wait), self.quiet() as shown:
+            client = self.client_without_login(grant_type=DEVICE_CODE, trace=messages.append)
+            with mock.patch("time.sleep", wait), self.captured_stderr() as shown:
                 client.login()
 
         diagrams = self.blocks("mermaid")
