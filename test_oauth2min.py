@@ -687,8 +687,10 @@ class ErrorTest(ServerCase):
         for error in errors:
             copy = pickle.loads(pickle.dumps(error))
             self.assertIs(type(copy), type(error))
-            self.assertEqual((str(copy), vars(copy)), (str(error), vars(error)))
-        self.assertEqual((errors[0].error, errors[0].status), ("invalid_client", 401))
+            self.assertEqual(str(copy), str(error))
+            self.assertEqual(vars(copy), vars(error))
+        self.assertEqual(errors[0].error, "invalid_client")
+        self.assertEqual(errors[0].status, 401)
 
 
 class TokenTest(Case):
@@ -915,14 +917,16 @@ class RequestTest(ServerCase):
             for method in "POST", "PUT", "PATCH", "DELETE":
                 with self.subTest(row, method=method):
                     echo = client.request(method, "echo", **row.given).json()
-                    self.assertEqual((echo["method"], echo["body"]), (method, row.body))
+                    self.assertEqual(echo["method"], method)
+                    self.assertEqual(echo["body"], row.body)
                     if row.kind:
                         self.assertEqual(echo["content_type"], row.kind)
 
     def test_a_body_may_come_with_parameters_and_a_content_type_of_its_own(self):
         headers = {"content-type": "x/own"}
         echo = self.client().post("echo", "{}", params={"b": 2}, headers=headers).json()
-        self.assertEqual((echo["target"], echo["content_type"]), ("/v1/echo?b=2", "x/own"))
+        self.assertEqual(echo["target"], "/v1/echo?b=2")
+        self.assertEqual(echo["content_type"], "x/own")
 
     def test_data_and_json_at_once_are_refused(self):
         for data in {"a": 1}, {}, b"":
@@ -932,7 +936,8 @@ class RequestTest(ServerCase):
         client = self.client(headers={"X-One": "1", "X-Two": "1"})
         client.get("echo", headers={"x-two": "2"})
         token, sent = [request.headers for request in self.server.requests]
-        self.assertEqual((sent.get_all("X-One"), sent.get_all("X-Two")), (["1"], ["2"]))
+        self.assertEqual(sent.get_all("X-One"), ["1"])
+        self.assertEqual(sent.get_all("X-Two"), ["2"])
         self.assertIsNone(token["X-One"])
         for headers in token, sent:
             user_agent = "oauth2min/" + oauth2min.__version__
@@ -997,7 +1002,8 @@ class ResponseTest(ServerCase):
             with self.subTest(row):
                 self.server.script("/v1/echo", 200, row.body, {"Content-Type": row.kind})
                 answer = client.get("echo")
-                self.assertEqual((answer.text, answer.content), (row.text, row.body))
+                self.assertEqual(answer.text, row.text)
+                self.assertEqual(answer.content, row.body)
                 self.assertRaises(ValueError, answer.json)
 
     def test_json_is_parsed_with_a_byte_order_mark_and_refused_with_a_value_error(self):
@@ -1029,7 +1035,8 @@ class ResponseTest(ServerCase):
                 self.server.script("/v1/echo", row.status, row.sent, row.headers)
                 answer = client.request(row.method, "echo")
                 self.assertEqual(answer.status_code, row.status)
-                self.assertEqual((answer.content, answer.text), (b"", ""))
+                self.assertEqual(answer.content, b"")
+                self.assertEqual(answer.text, "")
                 self.assertEqual(client.get("echo?n=1").json()["query"], {"n": "1"})
         self.assertEqual(self.server.connections, 1)
 
@@ -1166,7 +1173,9 @@ class PagesTest(ServerCase):
 
     def test_next_may_be_a_cursor_and_its_parameter(self):
         cursor = ("meta.next", "token")
-        text, number, last = {"meta": {"next": "t 2&"}}, {"meta": {"next": 3}}, {"meta": {}}
+        text = {"meta": {"next": "t 2&"}}
+        number = {"meta": {"next": 3}}
+        last = {"meta": {}}
         params = {"a": "1", "token": "0"}
         queries = self.queries_for_pages(text, number, last, params=params, next=cursor)
         self.assertEqual(queries, ["a=1&token=0", "a=1&token=t+2%26", "a=1&token=3"])
@@ -1238,7 +1247,8 @@ class PagesTest(ServerCase):
             # A token and a page, and from then on a refusal, another token and a page.
             self.assertEqual(len(self.server.requests), 3 * number - 1)
             self.server.expire()
-        self.assertEqual((len(set(ids)), len(ids)), (27, 27))
+        self.assertEqual(len(set(ids)), 27)
+        self.assertEqual(len(ids), 27)
         self.assertEqual(len(self.server.forms()), 3)
 
 
@@ -1361,9 +1371,11 @@ class LogoutTest(ServerCase):
             finder = self.client_without_login(store=store, metadata=metadata)
             finder.get("me")
             record = store.record
-            leaving, staying = saver, finder
+            leaving = saver
+            staying = finder
             if who_leaves == "finder":
-                leaving, staying = finder, saver
+                leaving = finder
+                staying = saver
             with self.subTest(who_leaves):
                 self.assertIs(leaving.logout(), False)
                 self.server.expire()
@@ -1416,9 +1428,11 @@ class GrantTest(ServerCase):
         self.server.script("/token", 200, {"access_token": "a", "refresh_token": "r"})
         jwt = "urn:ietf:params:oauth:grant-type:jwt-bearer"
         token = client.request_token(jwt, assertion="x.y.z")
-        self.assertEqual((token.access_token, token.refresh_token), ("a", "r"))
+        self.assertEqual(token.access_token, "a")
+        self.assertEqual(token.refresh_token, "r")
         self.assertEqual(self.server.forms(), [{"grant_type": jwt, "assertion": "x.y.z"}])
-        self.assertEqual((client.token, store.record), (None, None))
+        self.assertIsNone(client.token)
+        self.assertIsNone(store.record)
 
     def test_token_parameters_go_with_every_grant_and_with_every_renewal(self):
         parameters = {"audience": "https://api.example/ü", "resource": "r"}
@@ -1462,7 +1476,8 @@ class RenewalTest(ServerCase):
 
     def renewable_clients(self, **settings):
         """One for each grant that can be renewed, with a token."""
-        program, user = self.client(**settings), self.logged_in_client(**settings)
+        program = self.client(**settings)
+        user = self.logged_in_client(**settings)
         program.access_token()
         return program, user
 
@@ -1470,11 +1485,13 @@ class RenewalTest(ServerCase):
         store = MemoryStore()
         client = self.logged_in_client(store=store)
         store.calls.clear()
-        sent, store.lock = len(self.server.requests), None
+        sent = len(self.server.requests)
+        store.lock = None
         self.assertEqual(
             {client.access_token() for _ in range(100)}, {client.token.access_token}
         )
-        self.assertEqual((len(self.server.requests), store.calls), (sent, []))
+        self.assertEqual(len(self.server.requests), sent)
+        self.assertEqual(store.calls, [])
 
     def test_64_threads_that_meet_an_expired_token_cause_one_request(self):
         def expire_by_the_clock(client):
@@ -1544,7 +1561,8 @@ class RenewalTest(ServerCase):
     def test_a_rotated_refresh_token_is_replaced_and_saved_before_the_token_is_used(self):
         store = MemoryStore()
         client = self.logged_in_client(store=store)
-        old, save = client.token.refresh_token, store.save
+        old = client.token.refresh_token
+        save = store.save
         paths = []
 
         def save_and_note(record):
@@ -1580,7 +1598,8 @@ class RenewalTest(ServerCase):
         self.server.expire()
 
         def upload():
-            url, headers = self.server.url + "/v1/echo", {"Content-Length": "1"}
+            url = self.server.url + "/v1/echo"
+            headers = {"Content-Length": "1"}
             body = io.BytesIO(b"x")
             request = urllib.request.Request(url, body, headers, method="POST")
             with client.open(request) as answer:
@@ -1620,7 +1639,8 @@ class RenewalTest(ServerCase):
         ):
             client = self.logged_in_client(store=self.path())
             client.token = expired_copy_of(client.token)
-            content, requests = self.content_of(), len(self.server.forms())
+            content = self.content_of()
+            requests = len(self.server.forms())
             self.server.script("/token", status, body)
             with self.subTest(status=status, body=body):
                 errors = results_of_threads(client.access_token, 16)
@@ -1667,10 +1687,8 @@ class RenewalTest(ServerCase):
         return client
 
     def test_a_token_taken_over_from_the_store_that_gets_401_too_is_renewed(self):
-        one, two = (
-            self.logged_in_client(store=self.path()),
-            self.client_without_login(store=self.path()),
-        )
+        one = self.logged_in_client(store=self.path())
+        two = self.client_without_login(store=self.path())
         two.access_token()
         one.refresh()
         self.server.expire()
@@ -1720,7 +1738,8 @@ class RenewalTest(ServerCase):
 
     @needs_fork
     def test_after_a_fork_the_child_does_not_wait_for_a_thread_of_its_parent(self):
-        asked, over = threading.Event(), threading.Event()
+        asked = threading.Event()
+        over = threading.Event()
         answer = OK.replace(b"2\r\n\r\n{}", b'21\r\n\r\n{"access_token": "a"}')
 
         def answer_when_over(connection, request):
@@ -1825,7 +1844,8 @@ class StoreTest(ServerCase):
         except ImportError:
             self.skipTest("no limits here")
         client = self.logged_in_client(store=self.path())
-        before, files = self.content_of(), os.listdir(self.folder)
+        before = self.content_of()
+        files = os.listdir(self.folder)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
         try:
@@ -1833,7 +1853,8 @@ class StoreTest(ServerCase):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         self.assertEqual(client.token, token)
-        self.assertEqual((self.content_of(), os.listdir(self.folder)), (before, files))
+        self.assertEqual(self.content_of(), before)
+        self.assertEqual(os.listdir(self.folder), files)
 
     def test_a_record_holds_the_token_and_what_it_is_bound_to_and_no_more(self):
         token = {
@@ -1865,7 +1886,8 @@ class StoreTest(ServerCase):
 
     def test_a_token_of_another_server_client_or_grant_type_is_not_touched(self):
         self.client(store=self.path()).access_token()
-        content, requests = self.content_of(), len(self.server.requests)
+        content = self.content_of()
+        requests = len(self.server.requests)
         others = [
             self.client(store=self.path(), metadata={"issuer": "https://b.example"}),
             self.client("fake-post", store=self.path()),
@@ -2075,7 +2097,8 @@ class ExchangeTest(ServerCase):
                 "code_verifier": asked.code_verifier,
             }
             self.assertEqual(self.server.forms()[-1], dict(form, **more))
-            self.assertEqual((token.scope, client.token), (SCOPE, token))
+            self.assertEqual(token.scope, SCOPE)
+            self.assertEqual(client.token, token)
 
     def test_the_answer_may_be_an_address_or_its_query(self):
         for shape in (
@@ -2096,7 +2119,8 @@ class ExchangeTest(ServerCase):
     def test_what_is_not_our_answer_sends_nothing_and_leaves_the_code_good(self):
         client, asked, right = self.approved_request()
         other = client.authorization_request()
-        address, code = right.partition("?")[0], query_of(right)["code"]
+        address = right.partition("?")[0]
+        code = query_of(right)["code"]
         self.secrets += [code, asked.state, other.state]
         wrong = {
             "wrong state": with_parameters(right, state="wrong"),
@@ -2248,7 +2272,8 @@ class TokenAnswerTest(ServerCase):
         ):
             with self.subTest(body=body, content_type=content_type):
                 token = self.token_from(200, body, {"Content-Type": content_type})
-                self.assertEqual((token.access_token, token.scope), ("t", "a b"))
+                self.assertEqual(token.access_token, "t")
+                self.assertEqual(token.scope, "a b")
 
     def test_all_that_came_with_it_is_kept(self):
         raw = {"access_token": "t", "id_token": "i", "expires_in": "60", "x": {"y": [1]}}
@@ -2395,7 +2420,8 @@ class TokenAnswerTest(ServerCase):
                 with self.subTest(status=status, url=url):
                     error = self.error_from(status, "", {"Location": url})
                     self.assertEqual(error.status, status)
-        self.assertEqual((other.connections, len(self.server.requests)), (0, 10))
+        self.assertEqual(other.connections, 0)
+        self.assertEqual(len(self.server.requests), 10)
 
     def test_an_error_after_odd_parameters_is_a_token_error_all_the_same(self):
         answer = {"error": "bad", "error_description": "None of 5"}
@@ -2406,10 +2432,8 @@ class TokenAnswerTest(ServerCase):
 
     def test_a_secret_with_odd_characters_gets_a_hint_where_the_client_is_refused(self):
         refusal = 401, {"error": "invalid_client"}
-        odd, plain = (
-            self.error_from(*refusal),
-            self.error_from(*refusal, client_secret="plain"),
-        )
+        odd = self.error_from(*refusal)
+        plain = self.error_from(*refusal, client_secret="plain")
         self.assertIn("client_secret_post", str(odd))
         self.assertNotIn("client_secret_post", str(plain))
 
@@ -2435,8 +2459,10 @@ class TokenAnswerTest(ServerCase):
         }
 
     def test_no_error_repeats_what_is_secret_even_if_the_server_does(self):
-        secret, old = "hush/ü+%: &?", "hush-old/+&?"
-        code, verifier = "hush-code/+?", "hush-v" * 9
+        secret = "hush/ü+%: &?"
+        old = "hush-old/+&?"
+        code = "hush-code/+?"
+        verifier = "hush-v" * 9
         pair = "fake-app:" + urllib.parse.quote(secret, safe="~")
         basic = base64.b64encode(pair.encode()).decode()
         client = self.client_without_login("fake-app", client_secret=secret)
@@ -2500,7 +2526,11 @@ class CompatibilityTest(ServerCase):
     TOKENS = [
         token_answer(
             "GitHub",
-            {"access_token": "t", "scope": "repo,gist", "token_type": "bearer"},
+            {
+                "access_token": "t",
+                "scope": "repo,gist",
+                "token_type": "bearer",
+            },
             token_type="bearer",
             scope="repo gist",
         ),
@@ -2519,7 +2549,11 @@ class CompatibilityTest(ServerCase):
         ),
         token_answer(
             "Facebook",
-            {"access_token": "t", "token_type": "bearer", "expires_in": 5183944},
+            {
+                "access_token": "t",
+                "token_type": "bearer",
+                "expires_in": 5183944,
+            },
             token_type="bearer",
             expires_in=5183944,
         ),
@@ -2612,16 +2646,31 @@ class CompatibilityTest(ServerCase):
         ),
         token_answer(
             "NetSuite",
-            {"access_token": "t", "expires_in": "3600", "token_type": "bearer"},
+            {
+                "access_token": "t",
+                "expires_in": "3600",
+                "token_type": "bearer",
+            },
             token_type="bearer",
             expires_in=3600,
         ),
         token_answer(
             "SurveyMonkey",
-            {"access_token": "t", "token_type": "bearer", "expires_in": None},
+            {
+                "access_token": "t",
+                "token_type": "bearer",
+                "expires_in": None,
+            },
             token_type="bearer",
         ),
-        token_answer("Mailchimp", {"access_token": "t", "expires_in": 0, "scope": None}),
+        token_answer(
+            "Mailchimp",
+            {
+                "access_token": "t",
+                "expires_in": 0,
+                "scope": None,
+            },
+        ),
         token_answer(
             "eBay",
             {
@@ -2637,13 +2686,21 @@ class CompatibilityTest(ServerCase):
         ),
         token_answer(
             "LinkedIn",
-            {"access_token": "t", "expires_in": 5184000, "scope": "openid,email"},
+            {
+                "access_token": "t",
+                "expires_in": 5184000,
+                "scope": "openid,email",
+            },
             expires_in=5184000,
             scope="openid email",
         ),
         token_answer(
             "Weibo",
-            {"access_token": "t", "remind_in": "157679999", "expires_in": 157679999},
+            {
+                "access_token": "t",
+                "remind_in": "157679999",
+                "expires_in": 157679999,
+            },
             expires_in=157679999,
         ),
         token_answer(
@@ -2718,7 +2775,12 @@ class CompatibilityTest(ServerCase):
         ),
         token_answer(
             "nulls",
-            {"access_token": "t", "error": None, "refresh_token": None, "scope": ""},
+            {
+                "access_token": "t",
+                "error": None,
+                "refresh_token": None,
+                "scope": "",
+            },
         ),
     ]
 
@@ -2748,7 +2810,13 @@ class CompatibilityTest(ServerCase):
         error_answer(
             "Facebook",
             400,
-            {"error": {"message": "Invalid.", "type": "OAuthException", "code": 1}},
+            {
+                "error": {
+                    "message": "Invalid.",
+                    "type": "OAuthException",
+                    "code": 1,
+                }
+            },
             error="OAuthException",
             description="Invalid.",
         ),
@@ -2857,7 +2925,11 @@ class CompatibilityTest(ServerCase):
         error_answer(
             "SoundCloud",
             401,
-            {"code": 401, "message": "invalid_grant", "error": None},
+            {
+                "code": 401,
+                "message": "invalid_grant",
+                "error": None,
+            },
             description="invalid_grant",
             only_a_login_helps=True,
         ),
@@ -2954,7 +3026,8 @@ class TokenFileTest(Case):
 
     def test_it_is_written_beside_with_its_mode_and_synced_before_it_is_renamed(self):
         self.save({"old": 1})
-        before, old = self.names_of_files(), self.content_of()
+        before = self.names_of_files()
+        old = self.content_of()
         seen = []
 
         def fsync(file):
@@ -3105,7 +3178,8 @@ class LoopbackTest(LoginCase):
         self.assertEqual(client.get("me").json()["id"], "ada")
 
     def test_the_user_is_told_of_a_failure_too(self):
-        client, browser = self.client_without_login(), self.server.denying_browser
+        client = self.client_without_login()
+        browser = self.server.denying_browser
         error = self.error_of(AuthorizationError, self.stderr_of_login, client, browser)
         self.assertEqual(error.error, "access_denied")
         self.assertEqual(self.server.forms(), [])
@@ -3156,8 +3230,10 @@ class LoopbackTest(LoginCase):
             "SSH_CLIENT": "1 2 4",
             "SSH_TTY": "/dev/pts/1",
         }
-        forwarded, other_end = dict(ssh, DISPLAY=":10"), dict(ssh, BROWSER="open-there")
-        desktop, stubborn = {"DISPLAY": ":0"}, {"BROWSER": "firefox"}
+        forwarded = dict(ssh, DISPLAY=":10")
+        other_end = dict(ssh, BROWSER="open-there")
+        desktop = {"DISPLAY": ":0"}
+        stubborn = {"BROWSER": "firefox"}
         rows = [
             Row(wish=None, found="firefox", environ=desktop, opened=True),
             Row(wish=None, found="firefox", environ=ssh, opened=False),
@@ -3246,7 +3322,9 @@ class NeighbourTest(LoginCase):
     def result_of_attack(self, attack, **settings):
         """What attack(address, state) returns, which runs during the wait. Then comes the true
         answer, which has to end the login, before the time of idle connections is up."""
-        results, times, threads = [], [], []
+        results = []
+        times = []
+        threads = []
 
         def neighbour(url):
             uri = redirect_uri_of(url)
@@ -3408,7 +3486,8 @@ class NeighbourTest(LoginCase):
     def test_a_flood_of_5000_requests_takes_neither_memory_nor_threads(self):
         def attack(address, state):
             flood = self.start_python(self.FLOOD, str(address[1]))
-            threads, blocks = 0, sys.getallocatedblocks()
+            threads = 0
+            blocks = sys.getallocatedblocks()
             while flood.poll() is None:
                 threads = max(threads, threading.active_count())
                 time.sleep(0.005)
@@ -3434,7 +3513,8 @@ class NeighbourTest(LoginCase):
         callback = oauth2min._Callback("http://127.0.0.1/")
         with far, self.captured_stderr() as shown, callback:
             callback.serve(near)
-            self.assertEqual((far.recv(1), shown.getvalue()), (b"", ""))
+            self.assertEqual(far.recv(1), b"")
+            self.assertEqual(shown.getvalue(), "")
         self.assertLessEqual(max(waited), 10)
 
     def test_the_true_answer_may_be_a_form_post(self):
@@ -3447,7 +3527,8 @@ class NeighbourTest(LoginCase):
 
         for uri in "http://127.0.0.1/callback", "http://127.0.0.1/callback?mine=1":
             self.server.clients["fake-public"]["redirect_uris"].append(uri)
-            statuses, ended = [], threading.Event()
+            statuses = []
+            ended = threading.Event()
             with self.subTest(uri):
                 self.stderr_of_login(self.client_without_login(redirect_uri=uri), browser)
                 self.assertTrue(ended.wait(10))
@@ -3466,7 +3547,8 @@ class NeighbourTest(LoginCase):
             ("http://127.0.0.1:8080/callback", b"127.0.0.1:80", b"400"),
         ):
             callback = oauth2min._Callback("https://app.example/")
-            callback.redirect_uri, callback.state = uri, "s"
+            callback.redirect_uri = uri
+            callback.state = "s"
             callback.handler = oauth2min._handler(callback)
             callback.ended.set()
             near, far = socket.socketpair()
@@ -3658,7 +3740,8 @@ class DeviceTest(LoginCase):
                 self.server.script("/token", close=True)
         if not self.ENDS.intersection(errors):
             self.server.script("/token", body=TOKEN)
-        slept, client = [], self.device_client()
+        slept = []
+        client = self.device_client()
         with mock.patch("time.sleep", slept.append), self.captured_stderr() as shown:
             token = client.login(open_browser, timeout)
         self.assertEqual(token.access_token, "scripted")
@@ -3683,10 +3766,12 @@ class DeviceTest(LoginCase):
             ("fake-app", {}),
         ):
             del self.server.requests[:]
-            slept, client = [], self.device_client(client_id)
+            slept = []
+            client = self.device_client(client_id)
             with mock.patch("time.sleep", wait), self.captured_stderr() as shown:
                 token = client.login()
-            self.assertEqual((client.token, token.scope), (token, SCOPE))
+            self.assertEqual(client.token, token)
+            self.assertEqual(token.scope, SCOPE)
             self.assertEqual(slept, [0.01] * 3)
             self.assertIn(self.server.url + "/device", shown.getvalue())
             [asked] = self.server.forms("/device_authorization")
@@ -3699,7 +3784,8 @@ class DeviceTest(LoginCase):
             self.assertEqual(client.get("me").json()["id"], "ada")
 
     def test_it_asks_at_the_servers_interval_and_slows_down_when_told(self):
-        wait, slow = "authorization_pending", "slow_down"
+        wait = "authorization_pending"
+        slow = "slow_down"
         for interval, errors, expected in (
             (None, [wait, wait], [5, 5, 5]),
             ("nonsense", [wait], [5, 5]),
@@ -3711,25 +3797,29 @@ class DeviceTest(LoginCase):
                 self.assertEqual(slept, expected)
 
     def test_a_user_who_says_no_ends_it(self):
-        login, wait = self.device_login, "authorization_pending"
+        login = self.device_login
+        wait = "authorization_pending"
         error = self.error_of(AuthorizationError, login, wait, "access_denied")
         self.assertEqual(error.error, "access_denied")
         self.assertIn("access_denied", str(error))
 
     def test_a_client_that_is_refused_ends_it(self):
-        login, wait = self.device_login, "authorization_pending"
+        login = self.device_login
+        wait = "authorization_pending"
         error = self.error_of(TokenError, login, wait, "invalid_client")
         self.assertEqual(error.error, "invalid_client")
         self.assertIn("invalid_client", str(error))
 
     def test_a_code_that_has_expired_ends_it_and_the_user_has_to_try_again(self):
-        login, wait = self.device_login, "authorization_pending"
+        login = self.device_login
+        wait = "authorization_pending"
         error = self.error_of(LoginRequired, login, wait, "expired_token")
         self.assertIn("login()", str(error))
 
     def test_when_time_is_up_the_user_has_to_try_again(self):
         for life, timeout in (0.06, None), (600, 0.06), (600, 0):
-            self.server.device_interval, self.server.device_expires_in = 0.02, life
+            self.server.device_interval = 0.02
+            self.server.device_expires_in = life
             with self.captured_stderr():
                 login = self.device_client().login
                 self.error_of(LoginRequired, login, timeout=timeout)
@@ -3778,7 +3868,8 @@ class DeviceTest(LoginCase):
             self.server.script("/device_authorization", body=answer)
             with self.subTest(address), self.captured_stderr() as shown:
                 self.error_of(UnsafeURL, self.device_client().login, given.append)
-                self.assertEqual((shown.getvalue(), given), ("", []))
+                self.assertEqual(shown.getvalue(), "")
+                self.assertEqual(given, [])
 
     def test_parameters_go_with_the_request_for_a_code(self):
         self.server.script("/device_authorization", 400, {"error": "invalid_request"})
@@ -3863,7 +3954,8 @@ class BearerTest(ServerCase):
                 self.error_of(UnsafeURL, client.post, url)
                 self.error_of(UnsafeURL, client.open, url)
                 self.error_of(UnsafeURL, next, client.pages(url))
-        self.assertEqual((self.server.requests, self.other.connections), ([], 0))
+        self.assertEqual(self.server.requests, [])
+        self.assertEqual(self.other.connections, 0)
 
     def test_what_only_looks_like_another_origin_stays_at_home(self):
         for url in ("//%s/x", "\\\\%s\\x", "/\\%s/x", "@%s/x"):
@@ -3880,7 +3972,8 @@ class BearerTest(ServerCase):
             server.script("/v1/x", 302, "", {"Location": self.server.url + "/v1/echo"})
         own = client.get(self.server.url + "/v1/x").json()
         foreign = client.get(self.other.url + "/v1/x").json()
-        self.assertEqual((own["authorization"], foreign["authorization"]), ("Bearer", None))
+        self.assertEqual(own["authorization"], "Bearer")
+        self.assertIsNone(foreign["authorization"])
         self.assertIn("Bearer", self.other.requests[0].headers["Authorization"])
         for url in (
             "file:///etc/passwd",
@@ -3927,7 +4020,8 @@ class BearerTest(ServerCase):
         self.server.script("/v1/old", 302, "", {"Location": self.other.url + "/v1/me"})
         error = self.error_of(ResponseError, self.client().get, "old")
         self.assertEqual(error.response.status_code, 401)
-        self.assertEqual((len(self.server.forms()), len(self.other.requests)), (1, 1))
+        self.assertEqual(len(self.server.forms()), 1)
+        self.assertEqual(len(self.other.requests), 1)
 
     @needs_ssl
     def test_a_redirect_from_https_to_http_is_refused(self):
@@ -3986,7 +4080,8 @@ class BearerTest(ServerCase):
                 body = None if row.method == "HEAD" else {"a": 1}
                 client.request(row.method, "old", json=body)
                 sent = self.server.requests[-1]
-                self.assertEqual((sent.method, sent.path), (row.becomes, "/v1/echo"))
+                self.assertEqual(sent.method, row.becomes)
+                self.assertEqual(sent.path, "/v1/echo")
                 body_and_type = sent.body, sent.headers["Content-Type"]
                 self.assertEqual(body_and_type, row.body_and_type)
 
@@ -4010,7 +4105,8 @@ class KeepAliveTest(ServerCase):
         for number in range(50):
             query = client.get("echo", {"n": number}).json()["query"]
             self.assertEqual(query, {"n": str(number)})
-        self.assertEqual((self.server.connections, len(self.server.requests)), (1, 51))
+        self.assertEqual(self.server.connections, 1)
+        self.assertEqual(len(self.server.requests), 51)
 
     def heard_on_a_reused_connection(self, method, data=None):
         """Which connections and methods arrive at a server that hangs up on a connection which
@@ -4031,7 +4127,8 @@ class KeepAliveTest(ServerCase):
         for method in ("GET", "POST"):
             self.server.hang_up()
             self.assertEqual(client.request(method, "echo").json()["method"], method)
-        self.assertEqual((self.server.connections, len(self.server.requests)), (3, 4))
+        self.assertEqual(self.server.connections, 3)
+        self.assertEqual(len(self.server.requests), 4)
 
     def test_what_got_no_answer_on_a_reused_connection_is_sent_again_if_idempotent(self):
         for method, data in (
@@ -4057,17 +4154,20 @@ class KeepAliveTest(ServerCase):
         raw, client = self.raw_server_and_client([OK, b""], [b""], [OK])
         client.get("x")
         self.error_of(URLError, client.get, "x")
-        self.assertEqual((raw.accepted, len(raw.heard)), (2, 3))
+        self.assertEqual(raw.accepted, 2)
+        self.assertEqual(len(raw.heard), 3)
 
     def test_it_is_never_sent_again_on_a_fresh_connection(self):
         for fresh, requests in ([b""], 1), ([], 0):
             with self.subTest(fresh):
                 raw, client = self.raw_server_and_client(fresh, [OK])
                 self.error_of(URLError, client.get, "x")
-                self.assertEqual((raw.accepted, len(raw.heard)), (1, requests))
+                self.assertEqual(raw.accepted, 1)
+                self.assertEqual(len(raw.heard), requests)
 
     def test_a_body_that_breaks_off_is_an_error_and_not_asked_for_again(self):
-        length, chunked = b"Content-Length: 10", b"Transfer-Encoding: chunked"
+        length = b"Content-Length: 10"
+        chunked = b"Transfer-Encoding: chunked"
         for status, field, body in (
             (b"200 OK", length, b"abc"),
             (b"200 OK", length, b""),
@@ -4121,7 +4221,8 @@ class KeepAliveTest(ServerCase):
                 client.post("echo")
             self.server.hang_up()
             client.post("echo")  # which is not sent twice
-        self.assertEqual((self.server.connections, len(self.server.requests)), (2, 4))
+        self.assertEqual(self.server.connections, 2)
+        self.assertEqual(len(self.server.requests), 4)
 
     def test_no_chunks_are_awaited_where_there_can_be_none(self):
         for status in b"204 No Content", b"304 Not Modified":
@@ -4156,7 +4257,8 @@ class KeepAliveTest(ServerCase):
 
     def test_a_stream_closed_early_is_not_used_again_and_one_read_to_its_end_is(self):
         for sizes, connections in ([], 2), ([1], 2), ([None], 1), ([7] * 99, 1):
-            before, client = self.server.connections, self.client()
+            before = self.server.connections
+            client = self.client()
             with client.open("echo?n=1") as answer:
                 parts = [
                     answer.read() if size is None else answer.read(size) for size in sizes
@@ -4173,7 +4275,8 @@ class KeepAliveTest(ServerCase):
         error = self.error_of(URLError, client.get, "echo")
         self.assertIsInstance(error.reason, socket.timeout)
         self.assertLess(time.monotonic() - started, 10)  # half of the delay
-        self.assertEqual((self.server.connections, len(self.server.requests)), (1, 3))
+        self.assertEqual(self.server.connections, 1)
+        self.assertEqual(len(self.server.requests), 3)
 
     def test_close_and_the_end_of_a_client_close_its_connections(self):
         for end in "close", "with", "garbage":
@@ -4226,10 +4329,12 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(client.post("x").json(), {})
 
     def test_64_threads_each_get_their_own_answer(self):
-        client, names = self.client(), iter(range(64))
+        client = self.client()
+        names = iter(range(64))
 
         def count_right_answers():
-            name, right = next(names), 0
+            name = next(names)
+            right = 0
             for number in range(8):
                 method = "GET" if number % 3 else "POST"
                 query = {"n": "%d-%d" % (name, number)}
@@ -4316,21 +4421,25 @@ class ProxyTest(ServerCase):
             credentials = request.headers.get_all("Proxy-Authorization")
             self.assertEqual(credentials, [self.CREDENTIALS])
         self.assertEqual(len(self.proxy.requests), 2)
-        self.assertEqual((self.proxy.connections, self.server.connections), (1, 0))
+        self.assertEqual(self.proxy.connections, 1)
+        self.assertEqual(self.server.connections, 0)
 
     def test_a_proxy_handler_takes_the_place_of_the_environment(self):
         os.environ["http_proxy"] = self.start_server().url
         handler = urllib.request.ProxyHandler({"http": self.proxy.url})
         self.client(handlers=[handler]).get("echo")
-        self.assertEqual((len(self.proxy.requests), self.server.connections), (2, 0))
+        self.assertEqual(len(self.proxy.requests), 2)
+        self.assertEqual(self.server.connections, 0)
         self.assertNotIn("Proxy-Authorization", self.proxy.requests[0].headers)
         self.client(handlers=iter([urllib.request.ProxyHandler({})])).get("echo")
-        self.assertEqual((len(self.proxy.requests), len(self.server.requests)), (2, 2))
+        self.assertEqual(len(self.proxy.requests), 2)
+        self.assertEqual(len(self.server.requests), 2)
 
     def test_no_proxy_is_honoured(self):
         os.environ.update(http_proxy=self.address, no_proxy="127.0.0.1")
         self.client().get("echo")
-        self.assertEqual((len(self.server.requests), self.proxy.connections), (2, 0))
+        self.assertEqual(len(self.server.requests), 2)
+        self.assertEqual(self.proxy.connections, 0)
         self.assertNotIn("Proxy-Authorization", self.server.requests[0].headers)
 
     @needs_ssl
@@ -4338,9 +4447,9 @@ class ProxyTest(ServerCase):
         raw, secure, client = self.client_behind_proxy(self.tunnel)
         for _ in range(3):
             self.assertEqual(client.get("echo").json()["authorization"], "Bearer")
-        self.assertEqual(
-            (raw.accepted, secure.connections, len(secure.requests)), (1, 1, 4)
-        )
+        self.assertEqual(raw.accepted, 1)
+        self.assertEqual(secure.connections, 1)
+        self.assertEqual(len(secure.requests), 4)
         [(_, request)] = raw.heard
         line = "CONNECT %s HTTP/1." % secure.url[len("https://") :]
         self.assertTrue(request.startswith(line.encode()))
@@ -4410,7 +4519,8 @@ class TLSTest(ServerCase):
         secure, context = self.start_tls_server()
         client = self.client(metadata=secure.metadata, context=context)
         self.assertEqual(client.get("echo").json()["authorization"], "Bearer")
-        self.assertEqual((secure.connections, len(secure.requests)), (1, 2))
+        self.assertEqual(secure.connections, 1)
+        self.assertEqual(len(secure.requests), 2)
         self.assertTrue(self.client(server=secure.url, context=context).access_token())
         self.assertEqual(discover(secure.url, context)["issuer"], secure.url)
 
@@ -4434,7 +4544,8 @@ class TLSTest(ServerCase):
         secure, _ = self.start_tls_server()
         os.environ["SSL_CERT_FILE"] = self.path("tls.pem")
         client = self.client(metadata=secure.metadata)
-        create, load = ssl.create_default_context, ssl.SSLContext.load_default_certs
+        create = ssl.create_default_context
+        load = ssl.SSLContext.load_default_certs
         creating = mock.patch.object(ssl, "create_default_context", side_effect=create)
         loading = mock.patch.object(
             ssl.SSLContext, "load_default_certs", autospec=True, side_effect=load
@@ -4449,8 +4560,11 @@ class TLSTest(ServerCase):
 
 class RateLimitTest(ServerCase):
     def test_retry_after_is_found_wherever_the_server_puts_it(self):
-        now, client = int(time.time()), self.client()
-        reset, late, past = str(now + 50), str(now + 900), str(now - 50)
+        now = int(time.time())
+        client = self.client()
+        reset = str(now + 50)
+        late = str(now + 900)
+        past = str(now - 50)
         date = email.utils.formatdate(now + 50, usegmt=True)
         past_date = email.utils.formatdate(now - 50, usegmt=True)
         for status, headers, seconds in (
@@ -4517,7 +4631,8 @@ class RateLimitTest(ServerCase):
         """How long a call sleeps whose first answers ask for these waits, and how it ends."""
         for seconds in waits:
             self.server.script("/v1/echo", status, "", {"Retry-After": str(seconds)})
-        sleeps, client = [], self.client(max_wait=max_wait)
+        sleeps = []
+        client = self.client(max_wait=max_wait)
         with mock.patch("time.sleep", sleeps.append):
             try:
                 result = (call or self.status_of_get)(client)
@@ -4590,7 +4705,8 @@ class GzipTest(ServerCase):
         return first + more * (megabytes - 1)
 
     def test_gzip_is_asked_for_and_undone_but_not_by_open(self):
-        client, body = self.client(), gzip.compress(b"[1]")
+        client = self.client()
+        body = gzip.compress(b"[1]")
         for name in ("gzip", "GZIP", "x-gzip"):
             self.server.script("/v1/echo", 200, body, {"Content-Encoding": name})
             self.assertEqual(client.get("echo").json(), [1])
@@ -4605,8 +4721,10 @@ class GzipTest(ServerCase):
 
     def test_honest_data_is_let_through_and_a_bomb_is_not(self):
         # inside: MAX_CONTENT, whose 256 MiB would take a second here
-        client, limit = self.client(), 16 << 20
-        honest, too_much = bytes(limit), bytes(limit + 1)
+        client = self.client()
+        limit = 16 << 20
+        honest = bytes(limit)
+        too_much = bytes(limit + 1)
         self.assertEqual(oauth2min.MAX_CONTENT, 256 << 20)
         with mock.patch("oauth2min.MAX_CONTENT", limit):
             self.server.script("/v1/echo", 200, gzip.compress(honest, 1), self.ZIPPED)
@@ -4627,7 +4745,8 @@ class GzipTest(ServerCase):
             self.assertLess(peak, 30)
 
     def test_broken_gzip_is_a_network_error(self):
-        client, good = self.client(), gzip.compress(bytes(range(256)) * 9)
+        client = self.client()
+        good = gzip.compress(bytes(range(256)) * 9)
         for body in (
             b"plain",
             b"\x1f\x8b",
@@ -4848,9 +4967,11 @@ class DiscoveryTest(ServerCase):
 
     def test_the_address_of_rfc_8414_comes_first_and_openids_next_also_for_a_path(self):
         for path in "", "/", "/tenant/one", "/tenant/":
-            issuer, bare = self.server.url + path, path.rstrip("/")
+            issuer = self.server.url + path
+            bare = path.rstrip("/")
             metadata = {"issuer": issuer, "token_endpoint": "https://as.example/t"}
-            first, second = self.RFC8414 + bare, bare + self.OPENID
+            first = self.RFC8414 + bare
+            second = bare + self.OPENID
             with self.subTest(path):
                 del self.server.requests[:]
                 self.server.script(first, body=metadata)
@@ -5039,7 +5160,8 @@ class CommandCase(LoginCase):
     def output_of_main(self, line, *more, status=0, stdout=None, stderr=None, react=len):
         """What a command writes to stdout and to stderr; it has to end with this status. The
         line is split as a shell does it; what more there is, is an argument each."""
-        out, err = stdout or io.StringIO(), stderr or Shown(react)
+        out = stdout or io.StringIO()
+        err = stderr or Shown(react)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 ended = oauth2min.main(shlex.split(line) + list(more))
@@ -5071,7 +5193,8 @@ class CommandCase(LoginCase):
         with self.machine_with_browser() as opened:
             opened.side_effect = browser or self.server.browser
             out, err = self.output_of_main("login", server, *options, status=status)
-        self.assertEqual((out, opened.call_count), ("", 1))
+        self.assertEqual(out, "")
+        self.assertEqual(opened.call_count, 1)
         return err
 
     def do_what_is_shown(self, text):
@@ -5123,7 +5246,8 @@ class CommandLineTest(CommandCase):
                 self.assertRegex(shown, r"(?s)/authorize\?.*\nLogged in[.]\n$")
                 requests = self.server.requests
                 asked = [sent.query for sent in requests if sent.path == "/authorize"][-1]
-                self.assertEqual((asked["scope"], asked["login_hint"]), (SCOPE, "ada"))
+                self.assertEqual(asked["scope"], SCOPE)
+                self.assertEqual(asked["login_hint"], "ada")
                 self.assertEqual(
                     self.json_of_main("get", server, base_url + "me")["id"], "ada"
                 )
@@ -5143,7 +5267,8 @@ class CommandLineTest(CommandCase):
                 out, err = self.output_of_main(
                     "login spotify", option, react=self.do_what_is_shown
                 )
-                self.assertEqual((out, opened.call_count), ("", 0))
+                self.assertEqual(out, "")
+                self.assertEqual(opened.call_count, 0)
                 self.assertRegex(err, r"Logged in[.]\n\Z")
                 self.assertEqual(self.server.forms()[-1]["grant_type"], grant_type)
                 self.assertEqual(self.json_of_main("get spotify me")["id"], "ada")
@@ -5200,7 +5325,8 @@ class CommandLineTest(CommandCase):
         ):
             with self.subTest(options):
                 echo = self.json_of_main("get spotify echo " + options)
-                self.assertEqual((echo["method"], echo["body"]), (method, body))
+                self.assertEqual(echo["method"], method)
+                self.assertEqual(echo["body"], body)
                 kind = "application/json" if body else None
                 self.assertEqual(echo["content_type"], kind)
 
@@ -5228,7 +5354,8 @@ class CommandLineTest(CommandCase):
     def stderr_of_logout(self):
         """One line; the file has to be gone."""
         out, err = self.output_of_main("logout spotify --store", self.path())
-        self.assertEqual((out, err.count("\n")), ("", 1))
+        self.assertEqual(out, "")
+        self.assertEqual(err.count("\n"), 1)
         self.assertFalse(os.path.exists(self.path()))
         return err
 
@@ -5250,7 +5377,8 @@ class CommandLineTest(CommandCase):
                 self.assertEqual(modes, [0o600, 0o700, 0o700])
 
     def test_where_the_state_folder_is(self):
-        xdg, local = self.path("xdg"), self.path("local")
+        xdg = self.path("xdg")
+        local = self.path("local")
         for state_home, local_app_data, folder in (
             (xdg, local, xdg),
             ("", local, local),
@@ -5296,7 +5424,8 @@ class CommandLineTest(CommandCase):
             process = self.start_script(*command)
             with self.subTest(command):
                 out, err = process.communicate()
-                self.assertEqual((process.returncode, out), (status, stdout))
+                self.assertEqual(process.returncode, status)
+                self.assertEqual(out, stdout)
                 self.assertRegex(err, stderr)
 
 
@@ -5322,7 +5451,8 @@ class CommandOutputTest(CommandCase):
         pages = [json.loads(line) for line in out.splitlines()]
         self.assertEqual([len(page["items"]) for page in pages], [10, 10, 7])
         lines = [json.dumps(page, **self.COMPACT) + "\n" for page in pages]
-        self.assertEqual((out, err), ("".join(lines), ""))
+        self.assertEqual(out, "".join(lines))
+        self.assertEqual(err, "")
 
     @needs_terminals
     def test_on_a_terminal_an_answer_is_indented(self):
@@ -5459,7 +5589,8 @@ class CommandOutputTest(CommandCase):
         self.assertEqual(process.stdout.readline(), '{"next":"/2"}\n')
         process.stdout.close()  # as `| head -1` does
         enough.set()
-        self.assertEqual((process.stderr.read(), process.wait()), ("", 1))
+        self.assertEqual(process.stderr.read(), "")
+        self.assertEqual(process.wait(), 1)
 
     @needs_posix
     def test_ctrl_c_is_130_without_a_traceback(self):
@@ -5469,7 +5600,8 @@ class CommandOutputTest(CommandCase):
             warnings.simplefilter("ignore", ResourceWarning)    # of the connection it waits at
             sys.exit(oauth2min.main(sys.argv[1:]))
             """
-        asked, over = threading.Event(), threading.Event()
+        asked = threading.Event()
+        over = threading.Event()
 
         def never_answer(connection, request):
             asked.set()
@@ -5486,7 +5618,8 @@ class CommandOutputTest(CommandCase):
         for process in slow, login:
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
-            self.assertEqual((process.stdout.read().strip(), process.wait()), ("", 130))
+            self.assertEqual(process.stdout.read().strip(), "")
+            self.assertEqual(process.wait(), 130)
             self.assertLess(time.monotonic() - started, 10)  # of the 30 that it would wait
 
 
