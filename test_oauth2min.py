@@ -1,9 +1,9 @@
 """Tests of oauth2min: `python3 -m unittest` from the root, without a network.
 
 Wherever a real server on 127.0.0.1 can answer, one does: examples/fake_server.py, which is
-stricter than most. The name of a test is the rule that it holds the file to; the docstring of
-a class names the clause of the standard, or what is promised to users. A comment `# inside:`
-marks a test that touches what is not public. In the order of the file:
+stricter than most. The name of a test is the rule that it holds the file to; the docstring
+of a class names the clause of the standard, or what is promised to users. A comment
+`# inside:` marks a test that touches what is not public. In the order of the file:
 
     0   Helpers
     1   The file, errors, token
@@ -13,7 +13,7 @@ marks a test that touches what is not public. In the order of the file:
     5   Token endpoint: the client's name, the answers, errors, what real servers send
     6   Token file
     7   Loopback and terminal: the listener, its neighbours, pasting, devices
-    8   HTTP: bearer, redirects, connections, proxies, TLS, rate limits, gzip, errors, traces
+    8   HTTP: bearer, redirects, connections, proxies, TLS, rate limits, gzip, traces
     9   Servers: discovery, providers
     10  Command line
 """
@@ -158,13 +158,13 @@ def clock_stopped_at(moment):
     return mock.patch("time.time", return_value=moment)
 
 
-def expired_copy_of(token):
-    """The same token, expired by the clock; the server would still take it."""
-    return token._replace(expires_at=time.time() - 1)
+def expire_by_the_clock(client):
+    """Its token gets the time of a second ago; the server would still take it."""
+    client.token = client.token._replace(expires_at=time.time() - 1)
 
 
 def results_of_threads(function, number=64):
-    """What `function` returns, or raises, in so many threads that start at the same moment."""
+    """What `function` returns, or raises, in so many threads that start at one moment."""
     barrier = threading.Barrier(number)
     results = []
 
@@ -327,8 +327,8 @@ class RawServer:
 class Case(unittest.TestCase):
     """An empty folder, and an environment without surprises.
 
-    Afterwards nothing may be left open for the garbage collector, and no warning that nobody
-    expected. `secrets` are what no error may hold.
+    Afterwards nothing may be left open for the garbage collector. `secrets` are what no
+    error may hold.
     """
 
     maxDiff = None
@@ -404,8 +404,8 @@ class Case(unittest.TestCase):
         return process
 
     def start_python(self, code, *arguments, shell=(), stdin=subprocess.PIPE, **settings):
-        """Another interpreter that has the standard library, oauth2min.py and no home directory;
-        its stdout and stderr are one."""
+        """Another interpreter that has the standard library, oauth2min.py and no home
+        directory; its stdout and stderr are one."""
         code = "import sys\nsys.path.insert(0, %r)\n%s" % (HERE, textwrap.dedent(code))
         python = [sys.executable, "-B", "-I", "-S", "-W", "error", "-c", code]
         environ = {name: value for name, value in os.environ.items() if name != "HOME"}
@@ -467,8 +467,8 @@ class ServerCase(Case):
         return "http://127.0.0.1:%d" % listener.getsockname()[1]
 
     def client(self, client_id="fake-app", metadata=(), server=None, **settings):
-        """A client of the fake server. `metadata` changes what it knows of that server, None
-        takes a key away; `server` is another one."""
+        """A client of the fake server. `metadata` changes what it knows of that server,
+        None takes a key away; `server` is another one."""
         settings.setdefault(
             "client_secret", self.server.clients[client_id]["client_secret"]
         )
@@ -498,6 +498,19 @@ class ServerCase(Case):
         client.token = Token(HUSH)
         return client
 
+    def assert_token_requests(self, number):
+        self.assertEqual(len(self.server.forms()), number)
+
+    def assert_works(self, client):
+        """Its next request gets its own answer, whatever the last one left behind."""
+        answer = client.get("echo", {"n": 1}).json()
+        self.assertEqual(answer["query"], {"n": "1"})
+        self.assertEqual(answer["authorization"], "Bearer")
+
+    def last_authorization(self):
+        """How the client of the last request said who it is."""
+        return self.server.requests[-1].headers["Authorization"]
+
     def requested_paths(self):
         return [request.path for request in self.server.requests]
 
@@ -516,8 +529,8 @@ class LoginCase(ServerCase):
 
     @contextlib.contextmanager
     def machine_with_browser(self, found="firefox", environ=None):
-        """A machine with this browser, or None, and this environment, by default a desktop's;
-        gives the stand-in of webbrowser.open."""
+        """A machine with this browser, or None, and this environment, by default a
+        desktop's; gives the stand-in of webbrowser.open."""
         problem = None if found else webbrowser.Error("could not locate runnable browser")
         browser = webbrowser.GenericBrowser(found or "none")
         if environ is None:
@@ -536,8 +549,8 @@ class LoginCase(ServerCase):
 
 
 class FileTest(Case):
-    """One file, of the standard library alone, for every Python from 3.6 on. Importing it does
-    nothing but define names."""
+    """One file, of the standard library alone, for every Python from 3.6 on. Importing it
+    does nothing but define names."""
 
     SOURCE = inspect.getsource(oauth2min)
 
@@ -545,8 +558,8 @@ class FileTest(Case):
     def count_tokens(source):
         """Python tokens without comments, docstrings, line ends and indents.
 
-        From Python 3.12 on, the parts of an f-string are tokens of their own. Here the whole of
-        it is one, as in older versions, so that the number is the same in all of them.
+        From Python 3.12 on, the parts of an f-string are tokens of their own. Here the whole
+        of it is one, as in older versions, so that the number is the same in all of them.
         """
         layout = tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER
         opening = getattr(tokenize, "FSTRING_START", None)
@@ -572,7 +585,8 @@ class FileTest(Case):
             self.count_tokens('def f(x):\n    """Doc."""\n    f(f"a {x}")\n'), 10
         )
         self.assertLessEqual(self.count_tokens(self.SOURCE), 13500)
-        self.assertEqual([line for line in self.SOURCE.splitlines() if len(line) > 92], [])
+        long_lines = [line for line in self.SOURCE.splitlines() if len(line) > 92]
+        self.assertEqual(long_lines, [])
 
     def test_its_sections_stand_in_this_order(self):
         self.assertEqual(
@@ -600,8 +614,8 @@ class FileTest(Case):
         others = (
             "Client Token TokenFile Response AuthorizationRequest discover PROVIDERS main"
         )
-        self.assertEqual(set(oauth2min.__all__), set(errors.split() + others.split()))
-        self.assertEqual(len(oauth2min.__all__), 16)
+        expected = errors.split() + others.split()
+        self.assertEqual(sorted(oauth2min.__all__), sorted(expected))
         for name in oauth2min.__all__:
             self.assertTrue(hasattr(oauth2min, name), name)
 
@@ -622,7 +636,8 @@ class FileTest(Case):
             sys.path.pop(0)
             print([name for name in sys.argv[1:] if not importlib.util.find_spec(name)])
             """
-        self.assertEqual(self.output_of_python(code, *sorted(names - {"msvcrt"})), "[]\n")
+        names.discard("msvcrt")  # of Windows alone
+        self.assertEqual(self.output_of_python(code, *sorted(names)), "[]\n")
 
     def test_importing_it_loads_nothing_that_only_a_login_or_the_command_line_needs(self):
         code = """
@@ -645,8 +660,9 @@ class FileTest(Case):
             for name in "ssl _ssl fcntl msvcrt".split():
                 sys.modules[name] = None
             from oauth2min import Client, TokenFile
+            server = {"token_endpoint": "https://127.0.0.1/token"}
             try:
-                Client({"token_endpoint": "https://127.0.0.1/token"}, "i", "s").access_token()
+                Client(server, "i", "s").access_token()
             except Exception as error:
                 print("ssl" in str(error).lower())
             try:
@@ -659,11 +675,11 @@ class FileTest(Case):
 
 
 class ErrorTest(ServerCase):
-    """Your mistakes are ValueError and TypeError, the network's are OSError, and the rest are
-    these. Their texts are looked at wherever error_of() is used."""
+    """Your mistakes are ValueError and TypeError, the network's are OSError, and the rest
+    are these. Their texts are looked at wherever error_of() is used."""
 
     def test_they_descend_from_these(self):
-        for kind, base in (
+        bases = [
             (OAuth2Error, Exception),
             (AuthorizationError, OAuth2Error),
             (TokenError, OAuth2Error),
@@ -672,7 +688,8 @@ class ErrorTest(ServerCase):
             (RateLimited, ResponseError),
             (StoreError, OAuth2Error),
             (UnsafeURL, OAuth2Error),
-        ):
+        ]
+        for kind, base in bases:
             self.assertIs(kind.__bases__[0], base)
         self.assertTrue(issubclass(UnsafeURL, ValueError))
 
@@ -714,7 +731,7 @@ class TokenTest(Case):
             AuthorizationRequest(url, HUSH, HUSH, "http://127.0.0.1/"),
         ]
         for thing in things:
-            for text in (
+            texts = [
                 repr(thing),
                 str(thing),
                 "%r %s" % (thing, thing),
@@ -722,7 +739,8 @@ class TokenTest(Case):
                 f"{thing} {thing!r}",
                 str({"it": [thing]}),
                 pprint.pformat([thing]),
-            ):
+            ]
+            for text in texts:
                 with self.subTest(text):
                     self.assertNotIn(HUSH, text)
                     self.assertIn(type(thing).__name__, text)
@@ -735,7 +753,7 @@ class TokenTest(Case):
         self.error_of(ValueError, Token, "")
 
     def test_a_value_of_the_wrong_kind_is_refused(self):
-        for wrong in (
+        wrong_fields = [
             {"access_token": None},
             {"access_token": b"a"},
             {"expires_at": "soon"},
@@ -743,7 +761,8 @@ class TokenTest(Case):
             {"expires_at": 10**400},
             {"refresh_token": 5},
             {"scope": ["s"]},
-        ):
+        ]
+        for wrong in wrong_fields:
             fields = dict({"access_token": "a"}, **wrong)
             with self.subTest(wrong), self.assertRaises((TypeError, ValueError)):
                 Token(**fields)
@@ -753,6 +772,9 @@ class TokenTest(Case):
 
 
 class MakingTest(Case):
+    """A misspelt keyword is a TypeError, a wrong value a ValueError, and an address without https
+    an UnsafeURL: all of them at once, when the client is made."""
+
     SERVER = {"token_endpoint": "https://auth.example/token"}
 
     WRONG_VALUES = [
@@ -847,6 +869,9 @@ class MakingTest(Case):
 
 
 class RequestTest(ServerCase):
+    """What the caller passes, and what goes out: the URL, the query, the body, the headers. No
+    mistake costs a request, and no error quotes what was passed."""
+
     def test_a_relative_url_is_appended_to_base_url(self):
         for base_url in "/v1", "/v1/":
             client = self.client(base_url=self.server.url + base_url)
@@ -899,9 +924,10 @@ class RequestTest(ServerCase):
             self.assertEqual(client.get(path).json(), [path])
 
     def test_a_body_is_a_form_or_json_or_what_it_is(self):
+        twice = [("a", "1"), ("a", "2")]
         rows = [
             Row(given={"data": {"a": "ü b"}}, kind=FORM, body="a=%C3%BC+b"),
-            Row(given={"data": [("a", "1"), ("a", "2")]}, kind=FORM, body="a=1&a=2"),
+            Row(given={"data": twice}, kind=FORM, body="a=1&a=2"),
             Row(
                 given={"json": {"a": [1, "x"]}},
                 kind="application/json",
@@ -924,13 +950,15 @@ class RequestTest(ServerCase):
 
     def test_a_body_may_come_with_parameters_and_a_content_type_of_its_own(self):
         headers = {"content-type": "x/own"}
-        echo = self.client().post("echo", "{}", params={"b": 2}, headers=headers).json()
+        answer = self.client().post("echo", "{}", params={"b": 2}, headers=headers)
+        echo = answer.json()
         self.assertEqual(echo["target"], "/v1/echo?b=2")
         self.assertEqual(echo["content_type"], "x/own")
 
     def test_data_and_json_at_once_are_refused(self):
         for data in {"a": 1}, {}, b"":
-            self.error_of(ValueError, self.client().post, "echo", data=data, json={"b": 2})
+            post = self.client().post
+            self.error_of(ValueError, post, "echo", data=data, json={"b": 2})
 
     def test_headers_of_a_request_come_before_those_of_the_client(self):
         client = self.client(headers={"X-One": "1", "X-Two": "1"})
@@ -971,11 +999,15 @@ class RequestTest(ServerCase):
 
 
 class ResponseTest(ServerCase):
+    """What comes back has the names that users of requests and httpx know. 400 or more is a
+    ResponseError, which explains itself in the server's own words."""
+
     def test_it_has_the_names_of_requests_and_httpx(self):
         self.server.script("/v1/echo", 201, {"name": "Zoë"}, {"X-One": "1"})
         answer = self.client().get("echo", {"q": HUSH})
         self.assertEqual(answer.status_code, 201)
-        self.assertEqual([answer.headers[name] for name in ("X-One", "x-oNE")], ["1", "1"])
+        self.assertEqual(answer.headers["X-One"], "1")
+        self.assertEqual(answer.headers["x-oNE"], "1")
         self.assertEqual(answer.url, self.server.url + "/v1/echo?q=" + HUSH)
         self.assertEqual(answer.content, b'{"name": "Zo\\u00eb"}')
         self.assertEqual(answer.text, '{"name": "Zo\\u00eb"}')
@@ -1000,7 +1032,8 @@ class ResponseTest(ServerCase):
         client = self.client()
         for row in rows:
             with self.subTest(row):
-                self.server.script("/v1/echo", 200, row.body, {"Content-Type": row.kind})
+                headers = {"Content-Type": row.kind}
+                self.server.script("/v1/echo", 200, row.body, headers)
                 answer = client.get("echo")
                 self.assertEqual(answer.text, row.text)
                 self.assertEqual(answer.content, row.body)
@@ -1016,7 +1049,8 @@ class ResponseTest(ServerCase):
         for body in "", "{", "[" * 100000, '{"a":' * 100000:
             self.server.script("/v1/echo", 200, body)
             with self.subTest(body[:9]):
-                error = self.error_of(ValueError, client.get("echo", {"q": HUSH}).json)
+                answer = client.get("echo", {"q": HUSH})
+                error = self.error_of(ValueError, answer.json)
                 self.assertEqual(str(error), problem % (self.server.url, len(body)))
 
     def test_an_answer_without_a_body_is_empty_and_its_connection_is_used_again(self):
@@ -1037,7 +1071,7 @@ class ResponseTest(ServerCase):
                 self.assertEqual(answer.status_code, row.status)
                 self.assertEqual(answer.content, b"")
                 self.assertEqual(answer.text, "")
-                self.assertEqual(client.get("echo?n=1").json()["query"], {"n": "1"})
+                self.assert_works(client)
         self.assertEqual(self.server.connections, 1)
 
     def test_a_response_error_holds_the_answer_and_the_servers_own_explanation(self):
@@ -1046,12 +1080,15 @@ class ResponseTest(ServerCase):
         zipped = gzip.compress(b'{"message": "%s"}' % why.encode())
         problem = {"title": "Forbidden", "detail": why, "status": 403}  # RFC 9457
         problem_json = {"Content-Type": "application/problem+json"}
+        spotify = {"status": 404, "message": why}
+        x = {"code": 1, "message": why}
+        oauth = {"error": "bad", "error_description": why}
         rows = [
-            Row(status=404, body={"error": {"status": 404, "message": why}}, headers={}),
+            Row(status=404, body={"error": spotify}, headers={}),
             Row(status=422, body={"message": why}, headers={}),
             Row(status=403, body=problem, headers=problem_json),
-            Row(status=400, body={"errors": [{"code": 1, "message": why}]}, headers={}),
-            Row(status=400, body={"error": "bad", "error_description": why}, headers={}),
+            Row(status=400, body={"errors": [x]}, headers={}),
+            Row(status=400, body=oauth, headers={}),
             Row(status=403, body="", headers={"WWW-Authenticate": challenge % why}),
             Row(
                 status=403,
@@ -1113,9 +1150,12 @@ class ResponseTest(ServerCase):
 
 
 class PagesTest(ServerCase):
+    """pages() finds the next page by itself: RFC 8288 (Link), or a link in the page. What looks
+    like a link and is none is an error, not the end."""
+
     def queries_for_pages(self, *pages, params=None, **named):
-        """Plays pages, each a body or a tuple (body, Link header, ...), which have to come out
-        of pages(); the queries that were asked for."""
+        """Plays pages, each a body or a tuple (body, Link header, ...), which have to come
+        out of pages(); the queries that were asked for."""
         pages = [page if isinstance(page, tuple) else (page,) for page in pages]
         for body, *links in pages:
             headers = [("Link", link) for link in links]
@@ -1127,7 +1167,7 @@ class PagesTest(ServerCase):
 
     def test_the_next_link_is_found_in_the_link_header(self):
         url = self.server.url + "/v1/list"
-        for page in (
+        pages = [
             ([], '<%s?p=1>; rel="prev", <%s?p=2>; rel="next"' % (url, url)),
             ([], "</v1/list?p=2>; rel=next"),
             ([], '<list?p=2>;rel="last next"'),
@@ -1136,14 +1176,15 @@ class PagesTest(ServerCase):
             ([], '<?p=1>; rel="first"', '<?p=2>; rel="next"'),
             ([], '<?a=1,2>; rel="prev",<?p=2>; rel="next"'),
             ({"next": "/other"}, '<?p=2>; rel="next"'),
-        ):
+        ]
+        for page in pages:
             with self.subTest(page):
                 queries = self.queries_for_pages(page, {"last": 1}, params={"p": 1})
                 self.assertEqual(queries, ["p=1", "p=2"])
 
     def test_the_next_link_is_found_in_the_page(self):
         url = self.server.url + "/v1/list"
-        for page in (
+        pages = [
             ({"next": url + "?p=2"}, '<?p=1>; rel="prev"'),
             {"next": url + "?p=2"},
             {"next": "list?p=2"},
@@ -1152,7 +1193,8 @@ class PagesTest(ServerCase):
             {"artists": {"next": url + "?p=2", "items": []}},
             {"next": "?p=2", "inner": {"next": "?p=3"}},
             {"paging": {"next": "?p=2"}, "inner": {"next": None}},
-        ):
+        ]
+        for page in pages:
             with self.subTest(page):
                 queries = self.queries_for_pages(page, {"last": 1}, params={"p": 1})
                 self.assertEqual(queries, ["p=1", "p=2"])
@@ -1184,7 +1226,7 @@ class PagesTest(ServerCase):
         self.assertEqual(queries, ["", "token=3"])
 
     def test_the_end_is_a_link_that_is_missing_null_empty_or_seen_before(self):
-        for last in (
+        last_pages = [
             {},
             {"next": None},
             {"next": ""},
@@ -1199,7 +1241,8 @@ class PagesTest(ServerCase):
             ([], "<?p=9>; rel=nextish"),
             ([], '<?p=9>; rel="prev"; title="; rel=next"'),
             ([], "<?p=9>; rev=next"),
-        ):
+        ]
+        for last in last_pages:
             with self.subTest(last):
                 self.assertEqual(self.queries_for_pages(last, params="p=1"), ["p=1"])
         queries = self.queries_for_pages({"next": "?p=2"}, {"next": "?p=1"}, params="p=1")
@@ -1224,14 +1267,15 @@ class PagesTest(ServerCase):
         def bytes_of(page):
             return b"?p=2"
 
-        for link, following in (
+        links = [
             ("http://[", None),
             ("http://[", "link"),
             (5, "link"),
             (["?p=2"], "link"),
             ({"href": "?p=2"}, "link"),
             (0, bytes_of),
-        ):
+        ]
+        for link, following in links:
             self.server.script("/v1/list", 200, {"next": link, "link": link})
             pages = self.client().pages("list", next=following)
             with self.subTest(link=link):
@@ -1242,17 +1286,20 @@ class PagesTest(ServerCase):
 
     def test_a_page_is_fetched_when_it_is_asked_for_and_with_a_fresh_token(self):
         ids = []
-        for number, page in enumerate(self.client().pages(ALBUMS, {"limit": 10}), 1):
+        pages = self.client().pages(ALBUMS, {"limit": 10})
+        for number, page in enumerate(pages, 1):
             ids += [album["id"] for album in page["items"]]
             # A token and a page, and from then on a refusal, another token and a page.
             self.assertEqual(len(self.server.requests), 3 * number - 1)
             self.server.expire()
         self.assertEqual(len(set(ids)), 27)
         self.assertEqual(len(ids), 27)
-        self.assertEqual(len(self.server.forms()), 3)
+        self.assert_token_requests(3)
 
 
 class LoginTest(LoginCase):
+    """login() makes sure that there is a usable token, and asks the user only if there is none."""
+
     def test_parameters_are_added_to_the_request(self):
         self.stderr_of_login(self.client_without_login(), login_hint="ada")
         self.assertEqual(self.server.requests[0].query["login_hint"], "ada")
@@ -1265,7 +1312,7 @@ class LoginTest(LoginCase):
             self.assertEqual(self.stderr_of_login(one, self.fail_if_asked), "")
             self.assertEqual(one.token, client.token)
         self.assertEqual(len(self.server.requests), requests)
-        client.token = expired_copy_of(client.token)
+        expire_by_the_clock(client)
         self.assertEqual(self.stderr_of_login(client, self.fail_if_asked), "")
         self.assertEqual(self.requested_paths()[requests:], ["/token"])
 
@@ -1295,9 +1342,10 @@ class LoginTest(LoginCase):
 
     def test_after_a_dead_refresh_token_the_user_can_log_in_again(self):
         client = self.logged_in_client(store=self.path())
-        client.token = expired_copy_of(client.token)
+        expire_by_the_clock(client)
         self.server.script("/token", 400, {"error": "invalid_grant"})
-        self.assertIn("login()", str(self.error_of(LoginRequired, client.get, "me")))
+        error = self.error_of(LoginRequired, client.get, "me")
+        self.assertIn("login()", str(error))
         self.stderr_of_login(client)
         self.assertEqual(client.get("me").json()["id"], "ada")
         grants = [form["grant_type"] for form in self.server.forms()]
@@ -1307,6 +1355,8 @@ class LoginTest(LoginCase):
 
 
 class LogoutTest(ServerCase):
+    """RFC 7009. logout() forgets in any case, and tells whether the server confirmed it."""
+
     def test_both_tokens_are_revoked_the_refresh_token_first(self):
         client = self.logged_in_client(store=self.path())
         token = client.token
@@ -1330,8 +1380,8 @@ class LogoutTest(ServerCase):
         self.error_of(LoginRequired, client.get, "me")
 
     def logout_is_confirmed(self, trouble=None, **settings):
-        """What logout() says, if the endpoint has this trouble and the client these settings;
-        it has to forget the token in any case."""
+        """What logout() says, if the endpoint has this trouble and the client these
+        settings; it has to forget the token in any case."""
         # Two, as in two runs of a program: the second has not yet looked for a token.
         store = MemoryStore()
         first = self.client_without_login(store=store, **settings)
@@ -1394,15 +1444,18 @@ class LogoutTest(ServerCase):
 
 
 class GrantTest(ServerCase):
+    """RFC 6749 sections 4 and 6. request_token() is any grant; all others call it."""
+
     def test_the_scope_is_a_string_or_any_strings(self):
         words = SCOPE.split()
-        for scope in (
+        scopes = [
             SCOPE,
             words,
             tuple(words),
             (word for word in words),
             "  ".join(words),
-        ):
+        ]
+        for scope in scopes:
             self.client(scope=scope).access_token()
             self.assertEqual(
                 self.server.forms()[-1],
@@ -1430,7 +1483,8 @@ class GrantTest(ServerCase):
         token = client.request_token(jwt, assertion="x.y.z")
         self.assertEqual(token.access_token, "a")
         self.assertEqual(token.refresh_token, "r")
-        self.assertEqual(self.server.forms(), [{"grant_type": jwt, "assertion": "x.y.z"}])
+        form = {"grant_type": jwt, "assertion": "x.y.z"}
+        self.assertEqual(self.server.forms(), [form])
         self.assertIsNone(client.token)
         self.assertIsNone(store.record)
 
@@ -1458,6 +1512,9 @@ class GrantTest(ServerCase):
 
 
 class RenewalTest(ServerCase):
+    """An access token is renewed before it expires or after a 401, once, however many threads
+    and processes come with the same one; RFC 6749 section 6."""
+
     ONE_OF_MANY = """
         import json, os
         from oauth2min import Client
@@ -1494,9 +1551,6 @@ class RenewalTest(ServerCase):
         self.assertEqual(store.calls, [])
 
     def test_64_threads_that_meet_an_expired_token_cause_one_request(self):
-        def expire_by_the_clock(client):
-            client.token = expired_copy_of(client.token)
-
         def expire_at_the_server(client):
             self.server.expire()
 
@@ -1508,14 +1562,18 @@ class RenewalTest(ServerCase):
                     before = len(self.server.forms())
                     answers = results_of_threads(lambda: client.get("echo").status_code)
                     self.assertEqual(answers, [200] * 64)
-                    self.assertEqual(len(self.server.forms()), before + 1)
+                    self.assert_token_requests(before + 1)
 
     def test_16_processes_that_meet_an_expired_token_cause_one_request(self):
         client = self.logged_in_client(store=self.path())
-        client.token = expired_copy_of(client.token)
+        expire_by_the_clock(client)
         forks = 16 if hasattr(os, "fork") else 1  # they start sooner than interpreters
-        arguments = json.dumps(self.server.metadata), self.path(), SCOPE, str(forks)
-        for where, requests in ("by the clock", 2), ("at the server", 3):
+        metadata = json.dumps(self.server.metadata)
+        arguments = metadata, self.path(), SCOPE, str(forks)
+        for where, requests in (
+            ("by the clock", 2),
+            ("at the server", 3),
+        ):
             processes = [
                 self.start_python(self.ONE_OF_MANY, *arguments) for _ in range(16 // forks)
             ]
@@ -1530,7 +1588,7 @@ class RenewalTest(ServerCase):
             shown = "".join(process.stdout.read() for process in processes)
             with self.subTest(where):
                 self.assertEqual(shown, "200\n" * 16)
-                self.assertEqual(len(self.server.forms()), requests)
+                self.assert_token_requests(requests)
 
     def test_an_api_that_always_answers_401_is_asked_twice_and_one_token_renewed(self):
         for client in self.renewable_clients():
@@ -1539,7 +1597,7 @@ class RenewalTest(ServerCase):
                 self.server.script("/v1/echo", 401)
             error = self.error_of(ResponseError, client.get, "echo")
             self.assertEqual(error.response.status_code, 401)
-            self.assertEqual(len(self.server.forms()), before + 1)
+            self.assert_token_requests(before + 1)
 
     def test_without_anything_to_renew_from_a_login_is_required(self):
         self.server.issue_refresh_token = False
@@ -1547,7 +1605,7 @@ class RenewalTest(ServerCase):
         self.server.expire()
         for _ in range(2):
             self.error_of(LoginRequired, client.get, "echo")
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
 
     def test_a_refresh_token_is_kept_when_the_answer_holds_none(self):
         self.server.rotate = False
@@ -1556,7 +1614,8 @@ class RenewalTest(ServerCase):
         client.refresh()
         self.assertNotEqual(client.token.access_token, old.access_token)
         self.assertEqual(client.token.refresh_token, old.refresh_token)
-        self.assertEqual(self.client_without_login(store=self.path()).token, client.token)
+        newcomer = self.client_without_login(store=self.path())
+        self.assertEqual(newcomer.token, client.token)
 
     def test_a_rotated_refresh_token_is_replaced_and_saved_before_the_token_is_used(self):
         store = MemoryStore()
@@ -1573,12 +1632,17 @@ class RenewalTest(ServerCase):
         self.server.expire()
         client.get("echo")
         self.assertEqual(paths, ["/token"])
-        self.assertEqual(self.requested_paths()[-3:], ["/v1/echo", "/token", "/v1/echo"])
+        *_, refused, renewal, granted = self.requested_paths()
+        self.assertEqual((refused, renewal, granted), ("/v1/echo", "/token", "/v1/echo"))
         self.assertNotIn(old, json.dumps(store.record))
         self.assertIn(client.token.refresh_token, json.dumps(store.record))
 
     def test_it_expires_30_seconds_early_but_by_no_more_than_a_tenth_of_its_life(self):
-        for life, margin in (3600, 30), (100, 10), (10, 1):
+        for life, margin in (
+            (3600, 30),
+            (100, 10),
+            (10, 1),
+        ):
             self.server.expires_in = life
             path = self.path(str(life))
             client = self.client(store=path)
@@ -1608,17 +1672,15 @@ class RenewalTest(ServerCase):
         error = self.error_of(ResponseError, upload)
         self.assertEqual(error.response.status_code, 401)
         self.assertEqual(upload(), 200)
-        self.assertEqual(len(self.server.forms()), 2)
+        self.assert_token_requests(2)
 
     def test_a_new_token_is_used_even_if_it_is_inside_the_margin_already(self):
         for client in self.renewable_clients():
-            client.token = expired_copy_of(client.token)
+            expire_by_the_clock(client)
             self.server.script("/token", 200, {"access_token": "new", "expires_in": 1e-9})
             self.server.script("/v1/echo")
             client.get("echo")
-            self.assertEqual(
-                self.server.requests[-1].headers["Authorization"], "Bearer new"
-            )
+            self.assertEqual(self.last_authorization(), "Bearer new")
 
     def test_without_expires_in_a_token_is_used_until_a_401(self):
         self.server.script("/token", 200, {"access_token": "timeless"})
@@ -1627,18 +1689,19 @@ class RenewalTest(ServerCase):
         with clock_stopped_at(time.time() + 1e9):
             self.assertEqual(client.access_token(), "timeless")
         client.get("echo")  # the server does not know this token
-        self.assertEqual(len(self.server.forms()), 2)
+        self.assert_token_requests(2)
 
     def test_a_dead_refresh_token_is_tried_once_and_its_file_is_not_deleted(self):
-        for status, body in (
+        refusals = [
             (400, {"error": "invalid_grant"}),
             (400, {"error": None}),
             (400, ""),
             (400, "<p>No"),
             (401, ""),
-        ):
+        ]
+        for status, body in refusals:
             client = self.logged_in_client(store=self.path())
-            client.token = expired_copy_of(client.token)
+            expire_by_the_clock(client)
             content = self.content_of()
             requests = len(self.server.forms())
             self.server.script("/token", status, body)
@@ -1647,10 +1710,10 @@ class RenewalTest(ServerCase):
                 errors += results_of_threads(client.access_token, 1)
                 self.assertEqual({type(error) for error in errors}, {LoginRequired})
                 self.assertEqual(self.content_of(), content)
-                self.assertEqual(len(self.server.forms()), requests + 1)
+                self.assert_token_requests(requests + 1)
 
     def test_trouble_at_the_token_endpoint_does_not_cost_the_refresh_token(self):
-        for kind, trouble in (
+        troubles = [
             (TokenError, dict(status=500, body="<h1>Oops</h1>")),
             (TokenError, dict(status=503, body="")),
             (TokenError, dict(status=429, body="")),
@@ -1658,9 +1721,10 @@ class RenewalTest(ServerCase):
             (TokenError, dict(status=400, body={"error": "temporarily_unavailable"})),
             (TokenError, dict(status=401, body={"error": "invalid_client"})),
             (URLError, dict(close=True)),
-        ):
+        ]
+        for kind, trouble in troubles:
             client = self.logged_in_client()
-            client.token = expired_copy_of(client.token)
+            expire_by_the_clock(client)
             self.server.script("/token", **trouble)
             with self.subTest(trouble):
                 self.error_of(kind, client.access_token)
@@ -1669,9 +1733,9 @@ class RenewalTest(ServerCase):
                 self.assertEqual(second, first)
 
     def client_with_a_faster_neighbour(self, newer):
-        """A client with an expired token, whose refresh is refused. Then its store holds the
-        record `newer`, as if a process on another machine, out of the reach of its lock, had
-        been a moment faster."""
+        """A client with an expired token, whose refresh is refused. Then its store holds
+        the record `newer`, as if a process on another machine, out of the reach of its lock,
+        had been a moment faster."""
         store = MemoryStore()
         client = self.logged_in_client(store=store)
         before = len(self.server.forms())
@@ -1682,7 +1746,7 @@ class RenewalTest(ServerCase):
             return newer if record and len(self.server.forms()) > before else record
 
         store.load = load_or_newer
-        client.token = expired_copy_of(client.token)
+        expire_by_the_clock(client)
         self.server.script("/token", 400, {"error": "invalid_grant"})
         return client
 
@@ -1703,12 +1767,12 @@ class RenewalTest(ServerCase):
         client = self.client_with_a_faster_neighbour(store.record)
         self.assertEqual(client.access_token(), neighbour.token.access_token)
         self.assertEqual(client.token, neighbour.token)
-        self.assertEqual(len(self.server.forms()), 3)  # two logins, and the refused refresh
+        self.assert_token_requests(3)  # two logins, and the refused refresh
 
     def test_after_invalid_grant_a_newer_token_that_has_expired_is_renewed(self):
         store = MemoryStore()
         neighbour = self.logged_in_client(store=store)
-        neighbour.token = expired_copy_of(neighbour.token)
+        expire_by_the_clock(neighbour)
         client = self.client_with_a_faster_neighbour(store.record)
         old = client.token.refresh_token
         self.assertEqual(client.get("me").json()["id"], "ada")
@@ -1717,7 +1781,7 @@ class RenewalTest(ServerCase):
 
     def test_what_the_server_wants_for_a_refresh_token_is_not_said_if_there_was_one(self):
         client = self.logged_in_client(metadata={"offline": "the scope stay"})
-        client.token = expired_copy_of(client.token)
+        expire_by_the_clock(client)
         self.server.script("/token", 400, {"error": "invalid_grant"})
         error = self.error_of(LoginRequired, client.access_token)
         self.assertNotIn("stay", str(error))
@@ -1730,11 +1794,12 @@ class RenewalTest(ServerCase):
             print(Client(json.loads(server), "fake-app", "s", store=path).access_token())
             """
         token = self.client(store=self.path()).access_token()
-        self.assertEqual(self.client(store=self.path()).access_token(), token)
+        newcomer = self.client(store=self.path())
+        self.assertEqual(newcomer.access_token(), token)
         metadata = json.dumps(self.server.metadata)
         shown = self.output_of_python(code, metadata, self.path())
         self.assertEqual(shown, token + "\n")
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
 
     @needs_fork
     def test_after_a_fork_the_child_does_not_wait_for_a_thread_of_its_parent(self):
@@ -1785,6 +1850,9 @@ class RenewalTest(ServerCase):
 
 
 class StoreTest(ServerCase):
+    """Whatever a store holds, no token is lost or mixed up: a record is bound to its server,
+    client and grant, and a store that cannot be written is a warning."""
+
     def result_with_warning(self, path, call):
         """What a call returns that warns of this file, and of nothing else."""
         with warnings.catch_warnings(record=True) as caught:
@@ -1802,7 +1870,7 @@ class StoreTest(ServerCase):
         client = self.client(store=path)
         token = self.result_with_warning(path, client.access_token)
         self.assertEqual(client.access_token(), token)
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
 
     def test_a_rotated_token_that_could_not_be_saved_comes_before_the_stored_one(self):
         store = MemoryStore()
@@ -1922,7 +1990,7 @@ class StoreTest(ServerCase):
         self.client_without_login(store=store).login()
         self.assertTrue(self.client_without_login(store=store).token)
         self.client_without_login(store=store).access_token()
-        client.token = expired_copy_of(client.token)
+        expire_by_the_clock(client)
         results_of_threads(client.access_token, 8)
         client.logout()
         self.assertEqual(store.calls_without_lock, [])
@@ -1947,6 +2015,8 @@ class StoreTest(ServerCase):
 
 
 class AuthorizationRequestTest(ServerCase):
+    """RFC 6749 section 4.1.1, and RFC 7636: state and verifier are new in each request."""
+
     def test_its_query_is_this_and_nothing_else_and_its_secrets_are_new_each_time(self):
         self.assertEqual(  # RFC 7636 appendix B
             self.challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
@@ -1959,7 +2029,8 @@ class AuthorizationRequestTest(ServerCase):
             self.assertRegex(
                 asked.code_verifier, "^[A-Za-z0-9._~-]{43,128}$"
             )  # section 4.1
-            self.assertEqual(asked.url.partition("?")[0], self.server.url + "/authorize")
+            address, _, _ = asked.url.partition("?")
+            self.assertEqual(address, self.server.url + "/authorize")
             self.assertEqual(
                 query_of(asked.url),
                 {
@@ -1997,14 +2068,15 @@ class AuthorizationRequestTest(ServerCase):
         )
 
     def test_what_is_made_here_cannot_be_given(self):
-        for name in (
+        names = [
             "state",
             "code_challenge",
             "code_challenge_method",
             "client_id",
             "scope",
             "response_type",
-        ):
+        ]
+        for name in names:
             metadata = {"authorization_parameters": {name: "mine"}}
             client = self.client_without_login(scope=None)
             insisting = self.client_without_login(metadata=metadata)
@@ -2071,6 +2143,9 @@ class AuthorizationRequestTest(ServerCase):
 
 
 class ExchangeTest(ServerCase):
+    """RFC 6749 section 4.1.2, RFC 9207 (iss), RFC 7636 section 4.5: what is not the answer to
+    our request sends nothing."""
+
     def approved_request(self, client_id="fake-public", **settings):
         """A client, what it asked, and the right answer to that."""
         client = self.client_without_login(client_id, **settings)
@@ -2101,7 +2176,7 @@ class ExchangeTest(ServerCase):
             self.assertEqual(client.token, token)
 
     def test_the_answer_may_be_an_address_or_its_query(self):
-        for shape in (
+        shapes = [
             "{address}?{query}",
             "{address}?{query}#_=_",
             "{query}",
@@ -2109,7 +2184,8 @@ class ExchangeTest(ServerCase):
             "?{query}",
             "https://app.example/a=b;c=d/back?{query}",
             "/callback?{query}",
-        ):
+        ]
+        for shape in shapes:
             with self.subTest(shape):
                 client, asked, answer = self.approved_request()
                 address, _, query = answer.partition("?")
@@ -2155,7 +2231,10 @@ class ExchangeTest(ServerCase):
 
     def test_iss_may_be_missing_in_an_error_but_not_be_wrong(self):
         client, asked, denial = self.denied_request()
-        for iss, code in (None, "access_denied"), ("https://attacker.example", None):
+        for iss, code in (
+            (None, "access_denied"),
+            ("https://attacker.example", None),
+        ):
             answer = with_parameters(denial, iss=iss)
             error = self.error_of(AuthorizationError, client.exchange, asked, answer)
             self.assertEqual(error.error, code)
@@ -2207,6 +2286,8 @@ class ExchangeTest(ServerCase):
 
 
 class ClientAuthenticationTest(ServerCase):
+    """RFC 6749 section 2.3.1."""
+
     def test_a_client_authenticates_in_the_header_or_the_form_or_sends_its_id(self):
         self.client("fake-app").access_token()
         self.client("fake-post").access_token()
@@ -2225,7 +2306,7 @@ class ClientAuthenticationTest(ServerCase):
         self.assertNotIn("Authorization", public.headers)
 
     def test_the_id_and_the_secret_are_form_encoded_before_base64_a_space_as_20(self):
-        for client_id, secret, pair in (
+        pairs = [
             (  # RFC 6749 section 2.3.1
                 "s6BhdRkqt3",
                 "7Fjfp0ZBr1KtDRbnfVdmIw",
@@ -2236,17 +2317,21 @@ class ClientAuthenticationTest(ServerCase):
                 ":%+/= é ~",
                 b"i%3A%C3%BC-._~:%3A%25%2B%2F%3D%20%C3%A9%20~",
             ),
-        ):
+        ]
+        for client_id, secret, pair in pairs:
             self.server.clients[client_id] = {
                 "client_secret": secret,
                 "token_endpoint_auth_method": "client_secret_basic",
             }
             self.client(client_id).access_token()
-            sent = self.server.requests[-1].headers["Authorization"]
+            sent = self.last_authorization()
             self.assertEqual(sent, "Basic " + base64.b64encode(pair).decode())
 
 
 class TokenAnswerTest(ServerCase):
+    """RFC 6749 sections 5.1 and 5.2, read as tolerantly as real servers need it. All that is no
+    token is a TokenError, and no secret is in it."""
+
     def token_from(self, *answer, **settings):
         """The token out of this scripted answer."""
         self.server.script("/token", *answer)
@@ -2259,7 +2344,7 @@ class TokenAnswerTest(ServerCase):
 
     def test_a_token_is_read_in_whatever_form_it_comes(self):
         plain = json.dumps({"access_token": "t", "scope": "a b"})
-        for body, content_type in (
+        answers = [
             (plain, "application/json; charset=utf-8"),
             (plain, "text/html"),
             (plain, FORM),
@@ -2269,7 +2354,8 @@ class TokenAnswerTest(ServerCase):
             ("access_token=t&scope=a%20b", FORM),
             ("access_token=t&scope=a+b", "application/json"),
             ("access_token=t&scope=a%2Cb&", "text/plain"),
-        ):
+        ]
+        for body, content_type in answers:
             with self.subTest(body=body, content_type=content_type):
                 token = self.token_from(200, body, {"Content-Type": content_type})
                 self.assertEqual(token.access_token, "t")
@@ -2280,7 +2366,7 @@ class TokenAnswerTest(ServerCase):
         self.assertEqual(self.token_from(200, raw).raw, raw)
 
     def test_the_life_of_a_token_is_read_tolerantly(self):
-        for life, seconds in (
+        lives = [
             (60, 60),
             ("60", 60),
             (60.0, 60),
@@ -2296,7 +2382,8 @@ class TokenAnswerTest(ServerCase):
             (10**400, None),
             (float("nan"), None),
             (float("inf"), None),
-        ):
+        ]
+        for life, seconds in lives:
             for name in "expires_in", "expires":
                 with self.subTest(life=life, name=name), clock_stopped_at(1e9):
                     token = self.token_from(200, {"access_token": "t", name: life})
@@ -2306,7 +2393,7 @@ class TokenAnswerTest(ServerCase):
         self.assertEqual(token.expires_at, 1e9 + 60)
 
     def test_the_scope_is_read_tolerantly_and_a_changed_one_never_raises(self):
-        for scope, expected in (
+        scopes = [
             ("a b", "a b"),
             ("a,b", "a b"),
             ("a, b", "a b"),
@@ -2314,25 +2401,27 @@ class TokenAnswerTest(ServerCase):
             (None, None),
             (5, None),
             ({"a": 1}, None),
-        ):
+        ]
+        for scope, expected in scopes:
             with self.subTest(scope=scope):
                 body = {"access_token": "t", "scope": scope}
                 self.assertEqual(self.token_from(200, body, scope=SCOPE).scope, expected)
 
     def test_whatever_the_token_type_bearer_is_sent(self):
-        for token_type in (
+        token_types = [
             {},
             {"token_type": "bearer"},
             {"token_type": "BEARER"},
             {"token_type": None},
             {"token_type": "Application Access Token"},
             {"token_type": 5},
-        ):
+        ]
+        for token_type in token_types:
             with self.subTest(token_type):
                 self.server.script("/token", 200, dict(token_type, access_token="t"))
                 self.server.script("/v1/echo")
                 self.client().get("echo")
-                sent = self.server.requests[-1].headers["Authorization"]
+                sent = self.last_authorization()
                 self.assertEqual(sent, "Bearer t")
 
     def test_an_error_is_one_whatever_the_status_and_the_form(self):
@@ -2384,7 +2473,7 @@ class TokenAnswerTest(ServerCase):
 
     def test_an_answer_without_a_usable_token_is_a_token_error_with_the_status(self):
         over_1_mib = json.dumps({"access_token": "t", "x": "x" * (3 << 20)})
-        for status, body in (
+        answers = [
             (200, ""),
             (200, "<html><p class=x>Hi"),
             (200, {}),
@@ -2409,7 +2498,8 @@ class TokenAnswerTest(ServerCase):
             (400, {"error": ["a"]}),
             (500, "<html>" * 9999),
             (502, ""),
-        ):
+        ]
+        for status, body in answers:
             with self.subTest(status=status, body=str(body)[:40]):
                 self.assertEqual(self.error_from(status, body).status, status)
 
@@ -2520,8 +2610,8 @@ def error_answer(who, status, body, error=None, description=None, only_a_login_h
 
 
 class CompatibilityTest(ServerCase):
-    """What real servers answer, by their documentation or by the bug trackers of other clients,
-    and the right reading of it. The tokens are made up."""
+    """What real servers answer, by their documentation or by the bug trackers of other
+    clients, and the right reading of it. The tokens are made up."""
 
     TOKENS = [
         token_answer(
@@ -2951,7 +3041,7 @@ class CompatibilityTest(ServerCase):
                 self.assertEqual(token.expires_at, row.expires_in and 1e9 + row.expires_in)
                 self.assertEqual(token.refresh_token or None, row.refresh_token)
                 self.assertEqual(token.scope or None, row.scope)
-                sent = self.server.requests[-1].headers["Authorization"]
+                sent = self.last_authorization()
                 self.assertEqual(sent, "Bearer " + token.access_token)
 
     def test_their_errors(self):
@@ -2987,6 +3077,9 @@ class CompatibilityTest(ServerCase):
 
 
 class TokenFileTest(Case):
+    """A file that only its owner can read, and that no moment at which a program may be killed
+    can damage."""
+
     def setUp(self):
         super().setUp()
         self.file = TokenFile(self.path())
@@ -2995,8 +3088,10 @@ class TokenFileTest(Case):
         return sorted(os.listdir(self.folder))
 
     def save(self, record):
-        with self.file.lock():
-            self.file.save(record)
+        """As a new program does it."""
+        file = TokenFile(self.path())
+        with file.lock():
+            file.save(record)
 
     def test_it_loads_what_was_saved(self):
         record = {"token": {"access_token": "ü", "raw": {"x": [1.5, None, True]}}}
@@ -3020,9 +3115,14 @@ class TokenFileTest(Case):
         file = TokenFile(self.path("new/f/token.json"))
         with file.lock():
             file.save({})
-        for name, mode in ("new", 0o700), ("new/f", 0o700), ("new/f/token.json", 0o600):
+        for name, mode in (
+            ("new", 0o700),
+            ("new/f", 0o700),
+            ("new/f/token.json", 0o600),
+        ):
             with self.subTest(name):
-                self.assertEqual(stat.S_IMODE(os.stat(self.path(name)).st_mode), mode)
+                found = os.stat(self.path(name)).st_mode
+                self.assertEqual(stat.S_IMODE(found), mode)
 
     def test_it_is_written_beside_with_its_mode_and_synced_before_it_is_renamed(self):
         self.save({"old": 1})
@@ -3033,7 +3133,8 @@ class TokenFileTest(Case):
         def fsync(file):
             seen.append(self.content_of())
             (new,) = set(self.names_of_files()) - set(before)
-            self.assertEqual(json.loads(self.content_of(new).decode()), {"new": 2})
+            content = self.content_of(new).decode()
+            self.assertEqual(json.loads(content), {"new": 2})
             if os.name == "posix":
                 self.assertEqual(stat.S_IMODE(os.fstat(file).st_mode), 0o600)
 
@@ -3044,7 +3145,7 @@ class TokenFileTest(Case):
         self.assertEqual(self.file.load(), {"new": 2})
 
     def test_a_damaged_file_is_moved_aside_and_named(self):
-        for content in (
+        contents = [
             b"\x80\x04\xff\0",
             b"",
             b'{"token": {"access_token": "h-u-s-h',
@@ -3053,7 +3154,8 @@ class TokenFileTest(Case):
             b"7",
             b"[" * 100000,
             b'{"a":' * 100000,
-        ):
+        ]
+        for content in contents:
             for name in self.names_of_files():
                 os.unlink(self.path(name))
             self.write("token.json", content)
@@ -3074,12 +3176,13 @@ class TokenFileTest(Case):
         for record in ({"a": 1}, {"a": 2}):
             self.save(record)
             self.assertTrue(os.path.islink(self.path()))
-            self.assertEqual(TokenFile(self.path("elsewhere/real.json")).load(), record)
+            real = TokenFile(self.path("elsewhere/real.json"))
+            self.assertEqual(real.load(), record)
 
     def test_a_tilde_is_the_home_directory(self):
-        with mock.patch.dict(os.environ, HOME=self.folder, USERPROFILE=self.folder):
-            TokenFile("~/token.json").save({"a": 1})
-        self.assertEqual(TokenFile(self.path()).load(), {"a": 1})
+        os.environ.update(HOME=self.folder, USERPROFILE=self.folder)
+        TokenFile("~/token.json").save({"a": 1})
+        self.assertEqual(self.file.load(), {"a": 1})
 
     def test_a_path_that_is_none_is_refused(self):
         for path in "", "~nobody-of-this-name/token.json", self.folder, os.devnull:
@@ -3088,7 +3191,8 @@ class TokenFileTest(Case):
     def test_a_file_that_cannot_be_read_is_named_and_not_taken_for_none(self):
         self.write("token.json", b"{}")
         path = self.path("token.json/below")
-        self.assertIn(path, str(self.error_of(StoreError, TokenFile(path).load)))
+        error = self.error_of(StoreError, TokenFile(path).load)
+        self.assertIn(path, str(error))
         self.assertEqual(self.names_of_files(), ["token.json"])
 
     def test_its_lock_keeps_others_out_until_its_holder_lets_go_or_is_killed(self):
@@ -3154,6 +3258,8 @@ class TokenFileTest(Case):
 
 
 class LoopbackTest(LoginCase):
+    """RFC 8252 sections 7.3 and 8.3: the browser comes back to a port on this machine alone."""
+
     def stderr_of_abandoned_login(self, client, open_browser=None):
         """Nobody logs in; what was shown on stderr."""
         with self.captured_stderr() as shown:
@@ -3319,9 +3425,12 @@ class LoopbackTest(LoginCase):
 
 
 class NeighbourTest(LoginCase):
+    """What others on this machine, or a web page, may send to the listener: none of it ends the
+    wait, holds it up, or costs more than a little. RFC 8252 section 8."""
+
     def result_of_attack(self, attack, **settings):
-        """What attack(address, state) returns, which runs during the wait. Then comes the true
-        answer, which has to end the login, before the time of idle connections is up."""
+        """What attack(address, state) returns, which runs during the wait. Then comes the
+        true answer, which has to end the login, before the time of idle connections is up."""
         results = []
         times = []
         threads = []
@@ -3329,7 +3438,8 @@ class NeighbourTest(LoginCase):
         def neighbour(url):
             uri = redirect_uri_of(url)
             try:
-                results.append(attack((uri.hostname, uri.port), query_of(url)["state"]))
+                address = uri.hostname, uri.port
+                results.append(attack(address, query_of(url)["state"]))
             except Exception as error:
                 results.append(error)
             times.append(time.monotonic())
@@ -3356,8 +3466,8 @@ class NeighbourTest(LoginCase):
         return results[0]
 
     def assert_refused(self, make_requests):
-        """Sends what make_requests(host and port, our state) returns: pairs of the status that
-        it has to be answered with, and the text of a request."""
+        """Sends what make_requests(host and port, our state) returns: pairs of the status
+        that it has to be answered with, and the text of a request."""
 
         def attack(address, state):
             rows = make_requests("%s:%d" % address, "state=" + state)
@@ -3387,9 +3497,9 @@ class NeighbourTest(LoginCase):
                 "?state=wrong&code=x&" + ours,
             ]
             forms = ["", "\0\xff{nonsense", "code=x&state=wrong", "%s&%s" % (ours, ours)]
-            return [
-                (400, self.request("GET /callback" + query, host)) for query in queries
-            ] + [(400, self.request("POST /callback", host, form)) for form in forms]
+            texts = [self.request("GET /callback" + query, host) for query in queries]
+            texts += [self.request("POST /callback", host, form) for form in forms]
+            return [(400, text) for text in texts]
 
         self.assert_refused(requests)
 
@@ -3397,9 +3507,10 @@ class NeighbourTest(LoginCase):
         def requests(host, ours):
             name, _, port = host.partition(":")
             line = "GET /callback?code=x&" + ours
-            without = self.request(line, host).replace("Host: %s\r\n" % host, "")
             others = name, "attacker.example", "attacker.example:" + port
-            return [(400, without)] + [(400, self.request(line, other)) for other in others]
+            texts = [self.request(line, other) for other in others]
+            texts.append(self.request(line, host).replace("Host: %s\r\n" % host, ""))
+            return [(400, text) for text in texts]
 
         self.assert_refused(requests)
 
@@ -3407,8 +3518,10 @@ class NeighbourTest(LoginCase):
         def requests(host, ours):
             rows = []
             for path in "/", "/favicon.ico", "/callback/", "/Callback", "/callback;a":
-                rows.append((404, self.request("GET %s?code=x&%s" % (path, ours), host)))
-                rows.append((404, self.request("POST " + path, host, "code=x&" + ours)))
+                line = "GET %s?code=x&%s" % (path, ours)
+                rows.append((404, self.request(line, host)))
+                form = "code=x&" + ours
+                rows.append((404, self.request("POST " + path, host, form)))
             for method in "HEAD OPTIONS PUT DELETE PATCH CONNECT BREW".split():
                 line = "%s /callback?code=x&%s" % (method, ours)
                 rows.append((405, self.request(line, host)))
@@ -3439,7 +3552,10 @@ class NeighbourTest(LoginCase):
         return threading.active_count()
 
     def test_idle_and_half_sent_connections_keep_nobody_out(self):
-        for host, count in [("127.0.0.1", 200)] + [("localhost", 60)] * has_ipv6():
+        counts = {"127.0.0.1": 200}
+        if has_ipv6():
+            counts["localhost"] = 60
+        for host, count in counts.items():
 
             def attack(address, state):
                 return self.threads_with_idle_connections(count, ("127.0.0.1", address[1]))
@@ -3536,7 +3652,7 @@ class NeighbourTest(LoginCase):
 
     def test_at_port_80_the_host_needs_no_port(self):
         # inside: _Callback and _handler, as not everybody may listen at that port
-        for uri, host, status in (
+        requests = [
             ("http://127.0.0.1:80/callback", b"127.0.0.1", b"200"),
             ("http://127.0.0.1:80/callback", b"127.0.0.1:80", b"200"),
             ("http://localhost:80/callback", b"localhost", b"200"),
@@ -3545,7 +3661,8 @@ class NeighbourTest(LoginCase):
             ("http://127.0.0.1:80/callback", b"attacker.example", b"400"),
             ("http://127.0.0.1:8080/callback", b"127.0.0.1", b"400"),
             ("http://127.0.0.1:8080/callback", b"127.0.0.1:80", b"400"),
-        ):
+        ]
+        for uri, host, status in requests:
             callback = oauth2min._Callback("https://app.example/")
             callback.redirect_uri = uri
             callback.state = "s"
@@ -3563,6 +3680,8 @@ class NeighbourTest(LoginCase):
 
 @needs_terminals
 class TerminalTest(ServerCase):
+    """Where no browser can come back, the user pastes the address that it ended at."""
+
     LOGIN = """
         import json, signal
         server, settings, controlling = json.loads(sys.argv[1])
@@ -3572,9 +3691,10 @@ class TerminalTest(ServerCase):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from oauth2min import Client, OAuth2Error
         try:
-            with Client(server, "fake-public", grant_type="authorization_code", **settings) as c:
-                c.login(open_browser=False, timeout=20)
-                print("logged in", c.get("me").json()["id"], flush=True)
+            settings["grant_type"] = "authorization_code"
+            with Client(server, "fake-public", **settings) as client:
+                client.login(open_browser=False, timeout=20)
+                print("logged in", client.get("me").json()["id"], flush=True)
             if sys.stdin and not sys.stdin.closed:
                 print("left:", sys.stdin.readline().strip(), flush=True)
         except (OAuth2Error, KeyboardInterrupt) as error:
@@ -3637,7 +3757,7 @@ class TerminalTest(ServerCase):
     def test_a_wrong_address_is_asked_for_again(self):
         paste, process, url = self.start_login_on_terminal()
         right = self.server.approve(url)
-        for wrong in (
+        wrong_addresses = [
             with_parameters(right, state="wrong"),
             "error=access_denied",
             url,
@@ -3646,12 +3766,13 @@ class TerminalTest(ServerCase):
             "a-short-word",
             "words that are long enough but several",
             "http://a-bare-code/if-you-ask-me",
-        ):
+        ]
+        for wrong in wrong_addresses:
             paste(wrong)
             self.wait_for_line(process, "Please paste")
         paste(right)
         self.wait_for_line(process, "logged in ada")
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
 
     def test_without_pkce_a_bare_code_is_not_taken(self):
         paste, process, _ = self.start_login_on_terminal(metadata={"pkce": False})
@@ -3721,11 +3842,14 @@ class TerminalTest(ServerCase):
 
 
 class DeviceTest(LoginCase):
+    """RFC 8628."""
+
     ENDS = {"access_denied", "expired_token", "invalid_client"}
 
     def device_login(self, *errors, open_browser=None, timeout=None, status=400, **given):
-        """A login at a scripted server, which answers with these errors, None for no answer,
-        and then, unless the last was the end, with a token. What was slept, and shown."""
+        """A login at a scripted server, which answers with these errors, None for no
+        answer, and then, unless the last was the end, with a token. What was slept, and
+        shown."""
         grant = {
             "device_code": "dc",
             "user_code": "ABCD-EFGH",
@@ -3801,7 +3925,6 @@ class DeviceTest(LoginCase):
         wait = "authorization_pending"
         error = self.error_of(AuthorizationError, login, wait, "access_denied")
         self.assertEqual(error.error, "access_denied")
-        self.assertIn("access_denied", str(error))
 
     def test_a_client_that_is_refused_ends_it(self):
         login = self.device_login
@@ -3817,7 +3940,11 @@ class DeviceTest(LoginCase):
         self.assertIn("login()", str(error))
 
     def test_when_time_is_up_the_user_has_to_try_again(self):
-        for life, timeout in (0.06, None), (600, 0.06), (600, 0):
+        for life, timeout in (
+            (0.06, None),
+            (600, 0.06),
+            (600, 0),
+        ):
             self.server.device_interval = 0.02
             self.server.device_expires_in = life
             with self.captured_stderr():
@@ -3838,10 +3965,16 @@ class DeviceTest(LoginCase):
     def test_a_browser_is_opened_only_if_told_to(self):
         url = "https://as.example/device"
         given = []
-        for wish, expected in (None, []), (False, []), (True, [url]), (given.append, []):
+        for wish, expected in (
+            (None, []),
+            (False, []),
+            (True, [url]),
+            (given.append, []),
+        ):
             with self.subTest(wish), self.machine_with_browser() as opened:
                 self.device_login(open_browser=wish)
-                self.assertEqual([call[0][0] for call in opened.call_args_list], expected)
+                urls = [call[0][0] for call in opened.call_args_list]
+                self.assertEqual(urls, expected)
         self.assertEqual(given, [url])
 
     def test_the_whole_address_is_shown_and_opened(self):
@@ -3915,6 +4048,9 @@ class DeviceTest(LoginCase):
 
 
 class BearerTest(ServerCase):
+    """RFC 6750 section 5.3, RFC 9110 section 15.4: the token goes to the origin that it is meant
+    for and to no other, and redirects do not carry it away."""
+
     def setUp(self):
         super().setUp()
         self.other = self.start_server()
@@ -3927,7 +4063,7 @@ class BearerTest(ServerCase):
             "other": self.other_host,
             "password": HUSH,
         }
-        for template in (
+        templates = [
             "http://{other}/v1/echo?q={password}",
             "HTTP://{other}/v1/echo",
             "http://localhost:{port}/v1/echo",
@@ -3947,7 +4083,8 @@ class BearerTest(ServerCase):
             "ftp://127.0.0.1/x",
             "data:,x",
             "mailto:x@example.com",
-        ):
+        ]
+        for template in templates:
             url = template.format(**names)
             with self.subTest(url):
                 self.error_of(UnsafeURL, client.get, url)
@@ -3968,20 +4105,22 @@ class BearerTest(ServerCase):
 
     def test_without_base_url_the_token_is_for_the_origin_that_the_caller_names(self):
         client = self.client(metadata={"base_url": None})
+        location = self.server.url + "/v1/echo"
         for server in self.server, self.other:
-            server.script("/v1/x", 302, "", {"Location": self.server.url + "/v1/echo"})
+            server.script("/v1/x", 302, "", {"Location": location})
         own = client.get(self.server.url + "/v1/x").json()
         foreign = client.get(self.other.url + "/v1/x").json()
         self.assertEqual(own["authorization"], "Bearer")
         self.assertIsNone(foreign["authorization"])
         self.assertIn("Bearer", self.other.requests[0].headers["Authorization"])
-        for url in (
+        unsafe_urls = [
             "file:///etc/passwd",
             "ftp://127.0.0.1/x",
             "data:,x",
             "http://example.com/x",
             "http://%s@127.0.0.1/x" % HUSH,
-        ):
+        ]
+        for url in unsafe_urls:
             self.error_of(UnsafeURL, client.get, url)
 
     def test_pages_do_not_go_on_to_another_origin(self):
@@ -4009,7 +4148,10 @@ class BearerTest(ServerCase):
         client = self.client(headers={"X-Mine": HUSH})
         localhost = self.server.url.replace("127.0.0.1", "localhost")
         for status in REDIRECTS:
-            for url, server in (self.other.url, self.other), (localhost, self.server):
+            for url, server in (
+                (self.other.url, self.other),
+                (localhost, self.server),
+            ):
                 self.server.script("/v1/old", status, "", {"Location": url + "/v1/echo"})
                 answer = client.get("old", headers={"Cookie": HUSH, "X-Own": HUSH})
                 self.assertEqual(answer.url, url + "/v1/echo")
@@ -4017,10 +4159,11 @@ class BearerTest(ServerCase):
                 self.assertNotIn(HUSH, str(server.requests[-1].headers))
 
     def test_a_401_from_another_origin_renews_nothing(self):
-        self.server.script("/v1/old", 302, "", {"Location": self.other.url + "/v1/me"})
+        location = self.other.url + "/v1/me"
+        self.server.script("/v1/old", 302, "", {"Location": location})
         error = self.error_of(ResponseError, self.client().get, "old")
         self.assertEqual(error.response.status_code, 401)
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
         self.assertEqual(len(self.other.requests), 1)
 
     @needs_ssl
@@ -4037,11 +4180,12 @@ class BearerTest(ServerCase):
         location = "straße 1".encode().decode("latin-1")
         self.server.script("/v1/old", 302, "", {"Location": location})
         self.server.script("/v1/stra%C3%9Fe%201", 200, ["there"])
-        self.assertEqual(self.client().get("old").json(), ["there"])
+        answer = self.client().get("old")
+        self.assertEqual(answer.json(), ["there"])
 
     def test_a_redirect_to_what_is_not_the_web_is_refused(self):
         client = self.client()
-        for url in (
+        unsafe_urls = [
             "file:///etc/passwd",
             "ftp://127.0.0.1/?" + HUSH,
             "data:,x",
@@ -4051,7 +4195,8 @@ class BearerTest(ServerCase):
             "//[" + HUSH,
             "file:" + HUSH,
             "x:/" + HUSH + "/y",
-        ):
+        ]
+        for url in unsafe_urls:
             with self.subTest(url):
                 self.server.script("/v1/old", 302, "", {"Location": url})
                 self.error_of(UnsafeURL, client.get, "old")
@@ -4063,27 +4208,36 @@ class BearerTest(ServerCase):
         self.assertEqual(error.response.status_code, 302)
         self.assertLessEqual(len(raw.heard), 30)
 
-    def test_a_redirect_sends_the_body_again_or_becomes_a_get_without_one(self):
-        json_body = b'{"a": 1}', "application/json"
-        rows = [
-            Row(status=301, method="POST", becomes="GET", body_and_type=(b"", None)),
-            Row(status=302, method="POST", becomes="GET", body_and_type=(b"", None)),
-            Row(status=303, method="PUT", becomes="GET", body_and_type=(b"", None)),
-            Row(status=307, method="POST", becomes="POST", body_and_type=json_body),
-            Row(status=308, method="PUT", becomes="PUT", body_and_type=json_body),
-            Row(status=303, method="HEAD", becomes="HEAD", body_and_type=(b"", None)),
-        ]
-        client = self.client()
-        for row in rows:
-            with self.subTest(row):
-                self.server.script("/v1/old", row.status, "", {"Location": "/v1/echo"})
-                body = None if row.method == "HEAD" else {"a": 1}
-                client.request(row.method, "old", json=body)
-                sent = self.server.requests[-1]
-                self.assertEqual(sent.method, row.becomes)
-                self.assertEqual(sent.path, "/v1/echo")
-                body_and_type = sent.body, sent.headers["Content-Type"]
-                self.assertEqual(body_and_type, row.body_and_type)
+    def request_after_redirect(self, status, method, **body):
+        self.server.script("/v1/old", status, "", {"Location": "/v1/echo"})
+        self.client_with_token().request(method, "old", **body)
+        request = self.server.requests[-1]
+        self.assertEqual(request.path, "/v1/echo")
+        return request
+
+    def test_a_redirect_may_make_it_a_get_without_a_body(self):
+        for status, method in (
+            (301, "POST"),
+            (302, "POST"),
+            (303, "PUT"),
+        ):
+            with self.subTest(status):
+                request = self.request_after_redirect(status, method, json={"a": 1})
+                self.assertEqual((request.method, request.body), ("GET", b""))
+                self.assertIsNone(request.headers["Content-Type"])
+
+    def test_307_and_308_send_the_body_again(self):
+        for status, method in (307, "POST"), (308, "PUT"):
+            with self.subTest(status):
+                request = self.request_after_redirect(status, method, json={"a": 1})
+                self.assertEqual((request.method, request.body), (method, b'{"a": 1}'))
+                content_type = request.headers["Content-Type"]
+                self.assertEqual(content_type, "application/json")
+
+    def test_a_head_stays_one(self):
+        request = self.request_after_redirect(303, "HEAD")
+        self.assertEqual((request.method, request.body), ("HEAD", b""))
+        self.assertIsNone(request.headers["Content-Type"])
 
     def test_a_huge_redirect_is_not_read(self):
         sent = []
@@ -4100,6 +4254,9 @@ class BearerTest(ServerCase):
 
 
 class KeepAliveTest(ServerCase):
+    """RFC 9112 section 9.3: connections are used again where the server allows it; what may be
+    done twice is sent again if a reused one was dead (RFC 9110 section 9.2.2)."""
+
     def test_one_connection_serves_the_token_and_all_requests(self):
         client = self.client()
         for number in range(50):
@@ -4109,8 +4266,8 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(len(self.server.requests), 51)
 
     def heard_on_a_reused_connection(self, method, data=None):
-        """Which connections and methods arrive at a server that hangs up on a connection which
-        is used the second time, instead of an answer; how many connections there were."""
+        """Which connections and methods arrive at a server that hangs up, instead of an
+        answer, on a connection that is used again; how many connections there were."""
         raw, client = self.raw_server_and_client([OK, b""], [OK])
         client.get("x")
         if method in ("POST", "PATCH"):
@@ -4118,7 +4275,9 @@ class KeepAliveTest(ServerCase):
         else:
             answer = client.request(method, "x", data=data)
             self.assertEqual(answer.status_code, 200)
-        heard = [(number, request.split()[0].decode()) for number, request in raw.heard]
+        heard = []
+        for number, request in raw.heard:
+            heard.append((number, request.split()[0].decode()))
         return heard, raw.accepted
 
     def test_an_idle_connection_that_the_server_closed_is_replaced(self):
@@ -4126,18 +4285,20 @@ class KeepAliveTest(ServerCase):
         client.get("echo")
         for method in ("GET", "POST"):
             self.server.hang_up()
-            self.assertEqual(client.request(method, "echo").json()["method"], method)
+            echo = client.request(method, "echo").json()
+            self.assertEqual(echo["method"], method)
         self.assertEqual(self.server.connections, 3)
         self.assertEqual(len(self.server.requests), 4)
 
     def test_what_got_no_answer_on_a_reused_connection_is_sent_again_if_idempotent(self):
-        for method, data in (
+        idempotent_requests = [
             ("GET", None),
             ("HEAD", None),
             ("DELETE", None),
             ("OPTIONS", None),
             ("PUT", b"1"),
-        ):
+        ]
+        for method, data in idempotent_requests:
             with self.subTest(method):
                 heard, accepted = self.heard_on_a_reused_connection(method, data)
                 self.assertEqual(heard, [(0, "GET"), (0, method), (1, method)])
@@ -4158,7 +4319,10 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(len(raw.heard), 3)
 
     def test_it_is_never_sent_again_on_a_fresh_connection(self):
-        for fresh, requests in ([b""], 1), ([], 0):
+        for fresh, requests in (
+            ([b""], 1),
+            ([], 0),
+        ):
             with self.subTest(fresh):
                 raw, client = self.raw_server_and_client(fresh, [OK])
                 self.error_of(URLError, client.get, "x")
@@ -4168,7 +4332,7 @@ class KeepAliveTest(ServerCase):
     def test_a_body_that_breaks_off_is_an_error_and_not_asked_for_again(self):
         length = b"Content-Length: 10"
         chunked = b"Transfer-Encoding: chunked"
-        for status, field, body in (
+        broken_answers = [
             (b"200 OK", length, b"abc"),
             (b"200 OK", length, b""),
             (b"404 Not Found", length, b"abc"),
@@ -4176,7 +4340,8 @@ class KeepAliveTest(ServerCase):
             (b"200 OK", chunked, b"5\r\nab"),
             (b"200 OK", chunked, b"-1\r\nab"),
             (b"200 OK", chunked, b"2\r\nab\r\n"),
-        ):
+        ]
+        for status, field, body in broken_answers:
             answer = b"HTTP/1.1 %s\r\n%s\r\n\r\n%s" % (status, field, body)
             for before in [], [OK]:
                 with self.subTest(answer, before=before):
@@ -4236,7 +4401,8 @@ class KeepAliveTest(ServerCase):
         # inside: MAX_IDLE
         client = self.client_with_token(metadata={"base_url": None})
         with mock.patch("oauth2min.MAX_IDLE", 2):
-            for raw in [self.start_raw_server([OK, OK, OK]) for _ in range(4)]:
+            servers = [self.start_raw_server([OK, OK, OK]) for _ in range(4)]
+            for raw in servers:
                 for _ in range(3):
                     client.get(raw.url)
                 self.assertEqual(raw.accepted, 1)
@@ -4256,7 +4422,12 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(self.server.connections, 1)
 
     def test_a_stream_closed_early_is_not_used_again_and_one_read_to_its_end_is(self):
-        for sizes, connections in ([], 2), ([1], 2), ([None], 1), ([7] * 99, 1):
+        for sizes, connections in (
+            ([], 2),
+            ([1], 2),
+            ([None], 1),
+            ([7] * 99, 1),
+        ):
             before = self.server.connections
             client = self.client()
             with client.open("echo?n=1") as answer:
@@ -4264,7 +4435,7 @@ class KeepAliveTest(ServerCase):
                     answer.read() if size is None else answer.read(size) for size in sizes
                 ]
             self.assertEqual(b"".join(parts).endswith(b"}"), connections == 1)
-            self.assertEqual(client.get("echo?n=2").json()["query"], {"n": "2"})
+            self.assert_works(client)
             self.assertEqual(self.server.connections - before, connections)
 
     def test_a_reused_connection_has_the_clients_timeout(self):
@@ -4281,7 +4452,8 @@ class KeepAliveTest(ServerCase):
     def test_close_and_the_end_of_a_client_close_its_connections(self):
         for end in "close", "with", "garbage":
             raw = self.start_raw_server([OK, OK])
-            client = Client(dict(self.server.metadata, base_url=raw.url), "fake-app", "x")
+            server = dict(self.server.metadata, base_url=raw.url)
+            client = Client(server, "fake-app", "x")
             client.token = Token(HUSH)
             client.get("x")
             if end == "close":
@@ -4343,7 +4515,7 @@ class KeepAliveTest(ServerCase):
             return right
 
         self.assertEqual(results_of_threads(count_right_answers), [8] * 64)
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
         self.assertEqual(len(self.server.requests), 1 + 64 * 8)
         self.assertLessEqual(self.server.connections, 65)
 
@@ -4377,7 +4549,8 @@ class KeepAliveTest(ServerCase):
 
 
 class ProxyTest(ServerCase):
-    """A FakeServer can be the proxy for plain HTTP: it answers itself, whatever the host."""
+    """RFC 9110 section 9.3.6. A FakeServer can be the proxy for plain HTTP: it answers itself,
+    whatever the host."""
 
     CREDENTIALS = "Basic " + base64.b64encode(b"me:h-u-s-h/@").decode()
 
@@ -4405,7 +4578,8 @@ class ProxyTest(ServerCase):
                     ways[source].sendall(data)
 
     def client_behind_proxy(self, answer):
-        """A recording proxy, a TLS server, and a client that goes through the one to the other."""
+        """A recording proxy, a TLS server, and a client that goes through the one to the
+        other."""
         raw = self.start_raw_server([answer])
         os.environ["https_proxy"] = self.with_password(raw.url)
         secure, context = self.start_tls_server()
@@ -4417,7 +4591,7 @@ class ProxyTest(ServerCase):
         self.assertEqual(echo["target"], self.server.url + "/v1/echo")
         for path, request in zip(("/token", "/v1/echo"), self.proxy.requests):
             self.assertEqual(request.target, self.server.url + path)
-            self.assertEqual(request.headers["Host"], self.server.url[len("http://") :])
+            self.assertEqual("http://" + request.headers["Host"], self.server.url)
             credentials = request.headers.get_all("Proxy-Authorization")
             self.assertEqual(credentials, [self.CREDENTIALS])
         self.assertEqual(len(self.proxy.requests), 2)
@@ -4431,7 +4605,8 @@ class ProxyTest(ServerCase):
         self.assertEqual(len(self.proxy.requests), 2)
         self.assertEqual(self.server.connections, 0)
         self.assertNotIn("Proxy-Authorization", self.proxy.requests[0].headers)
-        self.client(handlers=iter([urllib.request.ProxyHandler({})])).get("echo")
+        direct = urllib.request.ProxyHandler({})
+        self.client(handlers=iter([direct])).get("echo")
         self.assertEqual(len(self.proxy.requests), 2)
         self.assertEqual(len(self.server.requests), 2)
 
@@ -4515,6 +4690,8 @@ class ProxyTest(ServerCase):
 
 @needs_ssl
 class TLSTest(ServerCase):
+    """Certificates are always checked, by the system's or by the caller's context."""
+
     def test_context_is_for_the_token_the_api_and_the_metadata(self):
         secure, context = self.start_tls_server()
         client = self.client(metadata=secure.metadata, context=context)
@@ -4559,6 +4736,9 @@ class TLSTest(ServerCase):
 
 
 class RateLimitTest(ServerCase):
+    """RFC 6585 section 4, RFC 9110 section 10.2.3: RateLimited at once, or with max_wait after
+    so many seconds in all."""
+
     def test_retry_after_is_found_wherever_the_server_puts_it(self):
         now = int(time.time())
         client = self.client()
@@ -4567,7 +4747,7 @@ class RateLimitTest(ServerCase):
         past = str(now - 50)
         date = email.utils.formatdate(now + 50, usegmt=True)
         past_date = email.utils.formatdate(now - 50, usegmt=True)
-        for status, headers, seconds in (
+        limits = [
             (429, {"Retry-After": "50"}, 50),
             (503, {"Retry-After": "50"}, 50),
             (429, {"Retry-After": date}, 50),
@@ -4584,7 +4764,8 @@ class RateLimitTest(ServerCase):
             (429, {"Retry-After": past_date}, 1),
             (429, {"x-rate-limit-reset": past}, 1),
             (429, {}, 1),
-        ):
+        ]
+        for status, headers, seconds in limits:
             with self.subTest(status=status, headers=headers), clock_stopped_at(now):
                 self.server.script("/v1/echo", status, {"message": "Slow"}, headers)
                 with mock.patch("time.sleep") as sleep:
@@ -4596,7 +4777,7 @@ class RateLimitTest(ServerCase):
 
     def test_nonsense_is_a_second_or_more_and_an_end_is_in_sight(self):
         client = self.client()
-        for text in (
+        nonsense = [
             "soon",
             "",
             "-5",
@@ -4611,7 +4792,8 @@ class RateLimitTest(ServerCase):
             "Fri, 31 Dec 9999999999 23:59:59 GMT",
             "Fri, 31 Dec 9999 23:59:59 GMT",
             "Thu,\xa0Jan 1:2:3:4\xa0,\xa00\xa0\xa0\xa0",
-        ):
+        ]
+        for text in nonsense:
             for name in "Retry-After", "x-rate-limit-reset":
                 with self.subTest(name=name, text=text):
                     self.server.script("/v1/echo", 429, "", {name: text})
@@ -4628,7 +4810,7 @@ class RateLimitTest(ServerCase):
         return client.get("echo").status_code
 
     def sleeps_and_result(self, max_wait, waits, call=None, status=429):
-        """How long a call sleeps whose first answers ask for these waits, and how it ends."""
+        """How long a call sleeps whose first answers ask for these waits, and its end."""
         for seconds in waits:
             self.server.script("/v1/echo", status, "", {"Retry-After": str(seconds)})
         sleeps = []
@@ -4683,6 +4865,8 @@ class RateLimitTest(ServerCase):
 
 
 class GzipTest(ServerCase):
+    """RFC 9110 section 8.4. A bomb is an error before it has taken the memory."""
+
     ZIPPED = {"Content-Encoding": "gzip"}
 
     def peak_megabytes(self, kind, client):
@@ -4696,7 +4880,7 @@ class GzipTest(ServerCase):
 
     @staticmethod
     def gzip_bomb(megabytes):
-        """Zeros, a thousandfold compressed. The blocks are equal, so only two have to be made."""
+        """Zeros, a thousandfold compressed. The blocks are equal: only two are made."""
         deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
         first, more = (
             deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
@@ -4734,10 +4918,13 @@ class GzipTest(ServerCase):
             self.server.script("/v1/echo", 200, self.gzip_bomb(60), self.ZIPPED)
             peak = self.peak_megabytes(URLError, client)
             self.assertLess(peak, 40)  # room to join the parts
-        self.assertEqual(client.get("echo?n=1").json()["query"], {"n": "1"})
+        self.assert_works(client)
 
     def test_errors_and_token_answers_are_no_place_for_a_bomb(self):
-        for body, headers in (self.gzip_bomb(200), self.ZIPPED), (b" " * (20 << 20), {}):
+        for body, headers in (
+            (self.gzip_bomb(200), self.ZIPPED),
+            (b" " * (20 << 20), {}),
+        ):
             self.server.script("/token", 400, body, headers)
             self.assertLess(self.peak_megabytes(TokenError, self.client()), 30)
             self.server.script("/v1/echo", 400, body, headers)
@@ -4747,21 +4934,24 @@ class GzipTest(ServerCase):
     def test_broken_gzip_is_a_network_error(self):
         client = self.client()
         good = gzip.compress(bytes(range(256)) * 9)
-        for body in (
+        broken = [
             b"plain",
             b"\x1f\x8b",
             good[:5],
             good[:-9],
             good[:-8] + b"\x00" * 8,
             good[:20] + b"\xff" * 9 + good[29:],
-        ):
+        ]
+        for body in broken:
             with self.subTest(body[:20]):
                 self.server.script("/v1/echo", 200, body, self.ZIPPED)
                 self.error_of(URLError, client.get, "echo")
-                self.assertEqual(client.get("echo?n=1").json()["query"], {"n": "1"})
+                self.assert_works(client)
 
 
 class NetworkErrorTest(ServerCase):
+    """The network's errors are URLErrors that name the host and what to do next."""
+
     def message_of_network_error(self, client, kind, host="127.0.0.1"):
         error = self.error_of(URLError, client.get, "echo", {"q": HUSH})
         self.assertIn(host, str(error))
@@ -4805,7 +4995,7 @@ class NetworkErrorTest(ServerCase):
 
     def test_a_server_that_does_not_speak_http(self):
         head = b"HTTP/1.1 200 OK\r\n"
-        for answer in (
+        answers = [
             b"SSH-2.0-OpenSSH_9 h-u-s-h\r\n\r\n",
             b"\x15\x03\x01\x00",
             b"HTTP/1.1 2",
@@ -4814,7 +5004,8 @@ class NetworkErrorTest(ServerCase):
             head + b"X: " + b"a" * 70000 + b"\r\n\r\n",
             head + b"X: 1\r\n" * 200 + b"\r\n",
             head + b"Transfer-Encoding: chunked\r\n\r\nh-u-s-h\r\n",
-        ):
+        ]
+        for answer in answers:
             for path in "/token", "/v1/echo":
                 with self.subTest(answer=answer[:60], path=path):
                     self.server.script(path, raw=answer, close=True)
@@ -4822,6 +5013,9 @@ class NetworkErrorTest(ServerCase):
 
 
 class TraceTest(ServerCase):
+    """The trace shows each message, and no secret: neither those that the client knows, nor what
+    has the name of one. It can never change what happens."""
+
     BASIC = base64.b64encode(b"fake-app:fake%20secret%2F%C3%BC%2B%25%3A").decode()
 
     def setUp(self):
@@ -4932,13 +5126,14 @@ class TraceTest(ServerCase):
         ):
             with self.subTest(sent=list(sent)):
                 self.assert_masked_in(client, **sent)
-        for answer in (
+        answers = [
             dict(body=query, headers=text),
             dict(status=400, body=[fields]),
             dict(body=json.dumps(fields, indent=1), headers=text),
             dict(body={"pad": "x" * 9900, "id_token": HUSH * 99}),  # which is cut off
             dict(body="", headers={"Set-Cookie": "sid=" + HUSH}),
-        ):
+        ]
+        for answer in answers:
             with self.subTest(answer=str(answer)[:60]):
                 self.assert_masked_in(client, answer)
         for mark in "?", "#":
@@ -4954,7 +5149,8 @@ class TraceTest(ServerCase):
     def test_the_password_of_a_proxy_is_masked(self):
         os.environ["http_proxy"] = self.server.url.replace("//", "//me:%s@" % HUSH)
         self.traced_client("fake-app").get("echo")
-        self.assert_hidden(base64.b64encode(("me:" + HUSH).encode()).decode())
+        credentials = base64.b64encode(b"me:h-u-s-h")
+        self.assert_hidden(credentials.decode())
         self.assertIn("/v1/echo", self.trace[2])
 
 
@@ -4962,6 +5158,8 @@ class TraceTest(ServerCase):
 
 
 class DiscoveryTest(ServerCase):
+    """RFC 8414 section 3, and OpenID Connect Discovery: metadata count only for their issuer."""
+
     RFC8414 = "/.well-known/oauth-authorization-server"
     OPENID = "/.well-known/openid-configuration"
 
@@ -4983,7 +5181,7 @@ class DiscoveryTest(ServerCase):
 
     def test_what_is_no_metadata_of_this_issuer_is_passed_over(self):
         endpoint = {"token_endpoint": "https://attacker.example/token"}
-        for body in (
+        bodies = [
             "<html>",
             "",
             b"\xff",
@@ -4993,7 +5191,8 @@ class DiscoveryTest(ServerCase):
             dict(endpoint, issuer=None),
             dict(endpoint, issuer=self.server.url + "/"),
             dict(endpoint, issuer="https://attacker.example"),
-        ):
+        ]
+        for body in bodies:
             with self.subTest(body):
                 self.server.script(self.RFC8414, body=body)
                 found = discover(self.server.url)["token_endpoint"]
@@ -5005,8 +5204,9 @@ class DiscoveryTest(ServerCase):
         self.server.script(self.RFC8414, body={"issuer": other + HOSTILE})
         self.server.script(self.OPENID, body="<html>")
         error = self.error_of(OAuth2Error, discover, self.server.url)
-        for text in self.server.url + self.RFC8414, self.server.url + self.OPENID, other:
-            self.assertIn(text, str(error))
+        self.assertIn(self.server.url + self.RFC8414, str(error))
+        self.assertIn(self.server.url + self.OPENID, str(error))
+        self.assertIn(other, str(error))
 
     def client_whose_metadata_name(self, **endpoints):
         metadata = dict(self.server.metadata, **endpoints)
@@ -5049,7 +5249,8 @@ class DiscoveryTest(ServerCase):
         self.assertEqual(self.server.requests, [])
         results_of_threads(lambda: client.get("echo"), 8)
         paths = sorted(self.requested_paths())
-        self.assertEqual(paths, sorted([self.RFC8414, "/token"] + ["/v1/echo"] * 8))
+        expected = [self.RFC8414, "/token"] + ["/v1/echo"] * 8
+        self.assertEqual(paths, sorted(expected))
 
     def test_a_client_that_found_no_metadata_looks_again(self):
         for path in self.RFC8414, self.OPENID:
@@ -5060,6 +5261,8 @@ class DiscoveryTest(ServerCase):
 
 
 class ProviderTest(Case):
+    """Plain dicts for servers without metadata, or whose metadata are not enough."""
+
     KEYS = (
         r"issuer|\w+_endpoint|\w+_supported|base_url|authorization_parameters|"
         "token_parameters|token_endpoint_auth_method|pkce|offline"
@@ -5085,13 +5288,14 @@ class ProviderTest(Case):
 
     def test_what_a_server_wants_for_a_refresh_token_is_said_where_it_gave_none(self):
         own = {"token_endpoint": "https://as.example/token", "offline": "the scope stay"}
-        for server, wants in (
+        wishes = [
             ("x", "offline.access"),
             ("google", "access_type=offline"),
             ("microsoft", "offline_access"),
             ("reddit", "duration=permanent"),
             (own, "the scope stay"),
-        ):
+        ]
+        for server, wants in wishes:
             client = self.expired_client_of(server)
             with self.subTest(server):
                 error = str(self.error_of(LoginRequired, client.access_token))
@@ -5127,7 +5331,7 @@ class ProviderTest(Case):
 
 
 class Shown(io.StringIO):
-    """What a user sees, who may do something about it: `react` gets each text as it comes."""
+    """What a user sees, who may do something about it: `react` gets each text."""
 
     def __init__(self, react):
         super().__init__()
@@ -5139,7 +5343,8 @@ class Shown(io.StringIO):
 
 
 class CommandCase(LoginCase):
-    """Commands for the fake server: by its issuer URL, and by a name, as if it were Spotify."""
+    """Commands for the fake server, by its issuer URL and by a name, as if it were
+    Spotify."""
 
     def setUp(self):
         super().setUp()
@@ -5147,7 +5352,7 @@ class CommandCase(LoginCase):
         os.environ["XDG_STATE_HOME"] = self.path("state")
         provider = self.server.provider("spotify")
         self.enter_context(mock.patch.dict(PROVIDERS, spotify=provider))
-        self.enter_context(mock.patch("oauth2min.LOGIN_TIME", 10))
+        self.enter_context(mock.patch("oauth2min.LOGIN_TIME", 10))  # inside: not minutes
         self.servers = ("spotify", ""), (self.server.url, self.server.url + "/v1/")
 
     def set_client(self, client_id):
@@ -5158,8 +5363,8 @@ class CommandCase(LoginCase):
             os.environ[name + "_CLIENT_SECRET"] = secret
 
     def output_of_main(self, line, *more, status=0, stdout=None, stderr=None, react=len):
-        """What a command writes to stdout and to stderr; it has to end with this status. The
-        line is split as a shell does it; what more there is, is an argument each."""
+        """What a command writes to stdout and to stderr; it has to end with this status.
+        The line is split as a shell does it; what more there is, is an argument each."""
         out = stdout or io.StringIO()
         err = stderr or Shown(react)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -5286,7 +5491,7 @@ class CommandLineTest(CommandCase):
         self.assertRegex(shown, r"\noauth2min: access_denied.*\n$")
         self.assertEqual(self.stored_records(), before)
         self.output_of_main("get spotify echo")
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
         self.stderr_of_browser_login("spotify")
         after = self.stored_records()
         self.assertEqual(list(after), list(before))
@@ -5314,7 +5519,7 @@ class CommandLineTest(CommandCase):
             shown = self.output_of_main("token spotify")
             [record] = self.stored_records().values()
             self.assertEqual(shown, (record["token"]["access_token"] + "\n", ""))
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
 
     def test_get_sends_other_methods_and_json(self):
         for options, method, body in (
@@ -5394,13 +5599,14 @@ class CommandLineTest(CommandCase):
             os.environ.update(HOME=self.folder, USERPROFILE=self.folder)
             with self.subTest(folder):
                 self.output_of_main("token spotify")
-                self.assertEqual(len(os.listdir(os.path.join(folder, "oauth2min"))), 2)
+                names = os.listdir(os.path.join(folder, "oauth2min"))
+                self.assertEqual(len(names), 2)  # the token, and the lock
 
     def test_store_names_another_file(self):
         for _ in range(2):
             self.output_of_main("token spotify --store", self.path())
         self.assertEqual(self.stored_records(), {})
-        self.assertEqual(len(self.server.forms()), 1)
+        self.assert_token_requests(1)
         self.assertTrue(os.path.exists(self.path()))
 
     @needs_proc
@@ -5430,13 +5636,13 @@ class CommandLineTest(CommandCase):
 
 
 class CommandOutputTest(CommandCase):
-    """Results go to stdout, and all that is for people to stderr; nothing that a server sends,
-    and nothing that stdout or stderr cannot do, spoils the results."""
+    """Results go to stdout, and all that is for people to stderr; nothing that a server
+    sends, and nothing that stdout or stderr cannot do, spoils the results."""
 
     COMPACT = {"separators": (",", ":")}
 
     def written_to_terminal(self, stream, *arguments):
-        """What a command shows whose stdout, or stderr, is a terminal; and its other output."""
+        """What a command shows whose stdout, or stderr, is a terminal; its other output."""
         master, slave = os.openpty()
         with open(master, "rb", 0) as far:
             with open(slave, "w") as near:
@@ -5449,7 +5655,8 @@ class CommandOutputTest(CommandCase):
     def test_pages_are_a_compact_line_each(self):
         out, err = self.output_of_main("get spotify %s -p limit=10 --pages" % ALBUMS)
         pages = [json.loads(line) for line in out.splitlines()]
-        self.assertEqual([len(page["items"]) for page in pages], [10, 10, 7])
+        sizes = [len(page["items"]) for page in pages]
+        self.assertEqual(sizes, [10, 10, 7])
         lines = [json.dumps(page, **self.COMPACT) + "\n" for page in pages]
         self.assertEqual(out, "".join(lines))
         self.assertEqual(err, "")
@@ -5487,14 +5694,15 @@ class CommandOutputTest(CommandCase):
 
     def test_what_is_no_json_is_shown_as_it_is_as_far_as_stdout_can(self):
         deep = "[" * 100000
-        for body, encoding, shown in (
+        bodies = [
             ("two\nlines", "ascii", "two\nlines\n"),
             ("", "ascii", "\n"),
             ("null", "ascii", "null\n"),
             ("Zoë €", "utf-8", "Zoë €\n"),
             (deep, "ascii", deep + "\n"),
             ("Zoë €", "ascii", r"Zo\xeb \u20ac" + "\n"),
-        ):
+        ]
+        for body, encoding, shown in bodies:
             with self.subTest(body=body[:20], encoding=encoding):
                 self.server.script("/v1/echo", 200, body)
                 self.assertEqual(
@@ -5516,7 +5724,8 @@ class CommandOutputTest(CommandCase):
         token = record["token"]
         forms = [{**request.query, **request.form} for request in self.server.requests]
         out, err = self.output_of_main("get spotify me --trace")
-        self.assertEqual(out, json.dumps(json.loads(out), **self.COMPACT) + "\n")
+        compact = json.dumps(json.loads(out), **self.COMPACT)
+        self.assertEqual(out, compact + "\n")
         trace += err
         out, err = self.output_of_main("token spotify --trace")
         self.assertEqual(out, token["access_token"] + "\n")
@@ -5542,13 +5751,14 @@ class CommandOutputTest(CommandCase):
     def test_the_version_and_the_help_are_results(self):
         version = "oauth2min %s\n" % oauth2min.__version__
         self.assertEqual(self.output_of_main("--version"), (version, ""))
-        for command, texts in (
+        texts_in_help = [
             ("", ["login", "get", "token", "logout", "--version"]),
             ("login", ["--device", *PROVIDERS]),
             ("get", ["--pages"]),
             ("token", ["--scope"]),
             ("logout", ["--store"]),
-        ):
+        ]
+        for command, texts in texts_in_help:
             out, err = self.output_of_main(command + " --help")
             for text in texts + ["SPOTIFY_CLIENT_ID"]:
                 self.assertIn(text, out)
@@ -5561,13 +5771,14 @@ class CommandOutputTest(CommandCase):
     def test_if_stderr_is_closed_stdout_has_the_results_alone(self):
         with self.machine_with_browser() as opened:
             opened.side_effect = self.server.browser
-            for line, status, lines in (
+            commands = [
                 ("get spotify nothing", 1, 0),
                 ("get spotify echo --trace", 0, 1),
                 ("get spotify %s -p limit=10 --pages" % ALBUMS, 0, 3),
                 ("login spotify", 0, 0),
                 ("logout spotify", 0, 0),
-            ):
+            ]
+            for line, status, lines in commands:
                 out = io.StringIO()
                 with self.subTest(line), contextlib.redirect_stdout(out):
                     with contextlib.redirect_stderr(None):
@@ -5584,8 +5795,9 @@ class CommandOutputTest(CommandCase):
         first_page = OK.replace(b"2\r\n\r\n{}", b'13\r\n\r\n{"next":"/2"}')
         raw = self.start_raw_server([first_page, second_page])
         self.client(store=self.path()).access_token()
-        command = ["get", self.server.url, raw.url, "--pages", "--store", self.path()]
-        process = self.start_script("oauth2min.py", *command)
+        options = "--pages", "--store", self.path()
+        get = "oauth2min.py", "get", self.server.url, raw.url
+        process = self.start_script(*get, *options)
         self.assertEqual(process.stdout.readline(), '{"next":"/2"}\n')
         process.stdout.close()  # as `| head -1` does
         enough.set()
@@ -5596,8 +5808,8 @@ class CommandOutputTest(CommandCase):
     def test_ctrl_c_is_130_without_a_traceback(self):
         code = """
             import signal, warnings, oauth2min
-            signal.signal(signal.SIGINT, signal.default_int_handler)    # it may be ignored
-            warnings.simplefilter("ignore", ResourceWarning)    # of the connection it waits at
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
+            warnings.simplefilter("ignore", ResourceWarning)  # of a connection in use
             sys.exit(oauth2min.main(sys.argv[1:]))
             """
         asked = threading.Event()
@@ -5611,8 +5823,9 @@ class CommandOutputTest(CommandCase):
         self.addCleanup(over.set)
         self.client(store=self.path()).access_token()
         options = "--store", self.path()
-        slow = self.start_python(code, "get", self.server.url, raw.url, *options)
-        login = self.start_python(code, "login", self.server.url, "--no-browser")
+        url = self.server.url
+        slow = self.start_python(code, "get", url, raw.url, *options)
+        login = self.start_python(code, "login", url, "--no-browser")
         self.wait_for_line(login, "paste")
         self.assertTrue(asked.wait(10))
         for process in slow, login:
@@ -5624,10 +5837,10 @@ class CommandOutputTest(CommandCase):
 
 
 class CommandErrorTest(CommandCase):
-    """Status 2 for a wrong command line, with the usage; status 1 and one line for all else."""
+    """Status 2 for a wrong command line, with the usage; 1 and one line for all else."""
 
     def test_a_wrong_command_line_is_2_and_says_so(self):
-        for line in (
+        wrong_lines = [
             "",
             "login",
             "get spotify",
@@ -5646,7 +5859,8 @@ class CommandErrorTest(CommandCase):
             "get spotify echo --pages -X PUT",
             "get spotify echo --pages --json 1",
             "get spotify echo --store",
-        ):
+        ]
+        for line in wrong_lines:
             with self.subTest(line):
                 out, err = self.output_of_main(line, status=2)
                 self.assertEqual(out, "")
@@ -5684,7 +5898,7 @@ class CommandErrorTest(CommandCase):
     def test_an_expired_login_says_what_to_run(self):
         for server, _ in self.servers:
             client = self.logged_in_client("fake-app", store=self.path())
-            client.token = expired_copy_of(client.token)
+            expire_by_the_clock(client)
             self.server.script("/token", 400, {"error": "invalid_grant"})
             line = self.error_line_of("token", server, "--store", self.path())
             self.assertIn("oauth2min login " + server, line)
@@ -5694,7 +5908,7 @@ class CommandErrorTest(CommandCase):
         nobody = self.url_nobody_listens_at()
         port = nobody.rpartition(":")[2]
         names = {"nobody": nobody, "url": self.server.url, "albums": ALBUMS}
-        for line, says in (
+        mistakes = [
             ("get {nobody} {nobody}/x", "no answer"),
             ("get {url}/nobody {url}", "no metadata"),
             ("get {url} echo", "relative"),
@@ -5708,7 +5922,8 @@ class CommandErrorTest(CommandCase):
             ("login spotify --redirect-uri {nobody}", port),
             ("login spotify -p state=1", "state"),
             ("login spotify -p timeout=1", "timeout"),
-        ):
+        ]
+        for line, says in mistakes:
             with self.subTest(line):
                 self.assertRegex(self.error_line_of(line.format(**names)), says)
 
@@ -5740,7 +5955,7 @@ class CommandErrorTest(CommandCase):
         self.write("damaged", b"{")
         self.write("null", b"null")
         self.write("none of ours", b'{"a": 1}')
-        for line, name, says in (
+        troubles = [
             ("get spotify echo", "damaged", "damaged"),
             ("login spotify", "null", "damaged"),
             ("get spotify echo", "none of ours", "holds no"),
@@ -5748,7 +5963,8 @@ class CommandErrorTest(CommandCase):
             ("token spotify", "", "no path of a file"),
             ("token https://as.example", "mine", "another"),
             ("login https://as.example", "mine", "another"),
-        ):
+        ]
+        for line, name, says in troubles:
             with self.subTest(line, name=name):
                 self.assertRegex(self.error_line_of(line, "--store", self.path(name)), says)
 
