@@ -1,9 +1,9 @@
 """Tests of oauth2min: `python3 -m unittest` from the root, without a network.
 
-Wherever a real server on 127.0.0.1 can answer, one does: examples/fake_server.py, which is
-stricter than most. The name of a test is the rule that it holds the file to; the docstring
-of a class names the clause of the standard, or what is promised to users. A comment
-`# inside:` marks a test that touches what is not public. In the order of the file:
+Wherever a real server on 127.0.0.1 can answer, one does: examples/fake_server.py, which
+is stricter than most. The name of a test is the rule that it holds the file to; the
+docstring of a class names the clause of the standard, or what is promised to users. A
+comment `# inside:` marks a test that touches what is not public. The sections:
 
     0   Helpers
     1   The file, errors, token
@@ -97,7 +97,7 @@ ALBUMS = "artists/%022d/albums" % 7  # the fake server has 27 of them
 
 Row = types.SimpleNamespace  # a row of a table, whose columns have names
 
-# Made for these tests and good for nothing else: "localhost" and 127.0.0.1, and its own CA.
+# Made for these tests alone: for "localhost" and 127.0.0.1, and its own CA.
 TLS_PEM = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2g372y4RAOmhftO9
@@ -118,8 +118,12 @@ BH8AAAEwCgYIKoZIzj0EAwIDSQAwRgIhAIxOF6bobeFkXOoKILmhDotkT0Sjn3Zs
 
 needs_ssl = unittest.skipUnless(ssl, "this Python has no ssl")
 needs_fork = unittest.skipUnless(hasattr(os, "fork"), "this system has no fork")
-needs_terminals = unittest.skipUnless(hasattr(os, "openpty"), "no pseudo-terminals here")
-needs_posix = unittest.skipUnless(os.name == "posix", "Windows has no modes and no signals")
+needs_terminals = unittest.skipUnless(
+    hasattr(os, "openpty"), "no pseudo-terminals here"
+)
+needs_posix = unittest.skipUnless(
+    os.name == "posix", "Windows has no modes and no signals"
+)
 needs_proc = unittest.skipUnless(
     os.path.isdir("/proc/self"), "needs a folder that root cannot write to"
 )
@@ -129,7 +133,7 @@ def setUpModule():
     getattr(gc, "freeze", gc.collect)()  # makes the many gc.collect() to come cheap
 
 
-# --- 0 Helpers ----------------------------------------------------------------------------
+# --- 0 Helpers ------------------------------------------------------------------------
 
 
 def query_of(url):
@@ -164,7 +168,8 @@ def expire_by_the_clock(client):
 
 
 def results_of_threads(function, number=64):
-    """What `function` returns, or raises, in so many threads that start at one moment."""
+    """What `function` returns, or raises, in so many threads that start at one
+    moment."""
     barrier = threading.Barrier(number)
     results = []
 
@@ -213,10 +218,10 @@ def has_ipv6():
 
 
 class MemoryStore:
-    """A store of somebody else's making. Its lock cannot be taken twice, as a database's.
+    """A store of somebody else's making. Its lock cannot be taken twice.
 
     calls               the names of the methods that were called, in their order
-    calls_without_lock  those of them that came from outside of the lock: there must be none
+    calls_without_lock  those that came from outside of the lock: there must be none
     disk_full           set it, and nothing can be saved
     """
 
@@ -260,8 +265,8 @@ class MemoryStore:
 class RawServer:
     """A server that plays a list of answers for each connection, and then hangs up.
 
-    An answer is bytes, sent after a request was read, or a function of the socket and the
-    request.
+    An answer is bytes, sent after a request was read, or a function of the socket and
+    the request.
 
     accepted  how many connections there were
     heard     (number of the connection, request) pairs
@@ -296,7 +301,9 @@ class RawServer:
             self.start(self.play, self.accepted - 1, connection, *answers)
 
     def play(self, number, connection, answers=()):
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
+        with contextlib.suppress(OSError), connection, connection.makefile(
+            "rb"
+        ) as file:
             for answer in answers:
                 request = self.read_request(file)
                 if not request:
@@ -343,7 +350,9 @@ class Case(unittest.TestCase):
             if re.fullmatch(self.SURPRISES, name, re.I):
                 del environ[name]
         self.enter_context(mock.patch.dict(os.environ, environ, clear=True))
-        self.folder = os.path.realpath(self.enter_context(tempfile.TemporaryDirectory()))
+        self.folder = os.path.realpath(
+            self.enter_context(tempfile.TemporaryDirectory())
+        )
         self.secrets = [HUSH, "fake secret", "fake%20secret"]
 
     def assert_none_warned(self, warned):
@@ -403,7 +412,9 @@ class Case(unittest.TestCase):
         self.addCleanup(process.kill)
         return process
 
-    def start_python(self, code, *arguments, shell=(), stdin=subprocess.PIPE, **settings):
+    def start_python(
+        self, code, *arguments, shell=(), stdin=subprocess.PIPE, **settings
+    ):
         """Another interpreter that has the standard library, oauth2min.py and no home
         directory; its stdout and stderr are one."""
         code = "import sys\nsys.path.insert(0, %r)\n%s" % (HERE, textwrap.dedent(code))
@@ -439,7 +450,9 @@ class ServerCase(Case):
 
     def start_server(self, **settings):
         server = FakeServer(**settings).start()
-        self.addCleanup(threading.Thread(target=server.close).start)  # it takes its 20 ms
+        self.addCleanup(
+            threading.Thread(target=server.close).start
+        )  # it takes its 20 ms
         self.addCleanup(lambda: self.assertEqual(server.unasked(), []))
         return server
 
@@ -476,7 +489,9 @@ class ServerCase(Case):
             server = dict(self.server.metadata, **dict(metadata))
             if client_id == "fake-post":
                 server["token_endpoint_auth_method"] = "client_secret_post"
-            server = {name: value for name, value in server.items() if value is not None}
+            server = {
+                name: value for name, value in server.items() if value is not None
+            }
         return self.enter_context(Client(server, client_id, **settings))
 
     def client_without_login(self, client_id="fake-public", **settings):
@@ -531,7 +546,9 @@ class LoginCase(ServerCase):
     def machine_with_browser(self, found="firefox", environ=None):
         """A machine with this browser, or None, and this environment, by default a
         desktop's; gives the stand-in of webbrowser.open."""
-        problem = None if found else webbrowser.Error("could not locate runnable browser")
+        problem = (
+            None if found else webbrowser.Error("could not locate runnable browser")
+        )
         browser = webbrowser.GenericBrowser(found or "none")
         if environ is None:
             environ = {"DISPLAY": ":0"}
@@ -545,12 +562,12 @@ class LoginCase(ServerCase):
             )
 
 
-# --- 1 The file, errors, token ------------------------------------------------------------
+# --- 1 The file, errors, token --------------------------------------------------------
 
 
 class FileTest(Case):
-    """One file, of the standard library alone, for every Python from 3.6 on. Importing it
-    does nothing but define names."""
+    """One file, of the standard library alone, for every Python from 3.6 on. Importing
+    it does nothing but define names."""
 
     SOURCE = inspect.getsource(oauth2min)
 
@@ -558,8 +575,8 @@ class FileTest(Case):
     def count_tokens(source):
         """Python tokens without comments, docstrings, line ends and indents.
 
-        From Python 3.12 on, the parts of an f-string are tokens of their own. Here the whole
-        of it is one, as in older versions, so that the number is the same in all of them.
+        From Python 3.12 on, the parts of an f-string are tokens of their own. Here all of
+        them count as one, as in older versions, so that the number is the same in each.
         """
         layout = tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER
         opening = getattr(tokenize, "FSTRING_START", None)
@@ -612,7 +629,8 @@ class FileTest(Case):
             " RateLimited StoreError UnsafeURL"
         )
         others = (
-            "Client Token TokenFile Response AuthorizationRequest discover PROVIDERS main"
+            "Client Token TokenFile Response AuthorizationRequest discover PROVIDERS"
+            " main"
         )
         expected = errors.split() + others.split()
         self.assertEqual(sorted(oauth2min.__all__), sorted(expected))
@@ -639,7 +657,7 @@ class FileTest(Case):
         names.discard("msvcrt")  # of Windows alone
         self.assertEqual(self.output_of_python(code, *sorted(names)), "[]\n")
 
-    def test_importing_it_loads_nothing_that_only_a_login_or_the_command_line_needs(self):
+    def test_importing_it_loads_nothing_that_only_a_login_or_a_command_needs(self):
         code = """
             import oauth2min
             late = {"http.server", "webbrowser", "argparse", "html", "secrets", "fcntl"}
@@ -675,8 +693,8 @@ class FileTest(Case):
 
 
 class ErrorTest(ServerCase):
-    """Your mistakes are ValueError and TypeError, the network's are OSError, and the rest
-    are these. Their texts are looked at wherever error_of() is used."""
+    """Your mistakes are ValueError and TypeError, the network's are OSError, and the
+    rest are these. Their texts are looked at wherever error_of() is used."""
 
     def test_they_descend_from_these(self):
         bases = [
@@ -711,7 +729,8 @@ class ErrorTest(ServerCase):
 
 
 class TokenTest(Case):
-    """A token is an immutable value. It is checked when it is made, not when it is used."""
+    """A token is an immutable value. It is checked when it is made, not when it is
+    used."""
 
     def test_one_string_is_enough_and_it_cannot_be_changed(self):
         token = Token("a")
@@ -768,12 +787,12 @@ class TokenTest(Case):
                 Token(**fields)
 
 
-# --- 2 Client -----------------------------------------------------------------------------
+# --- 2 Client -------------------------------------------------------------------------
 
 
 class MakingTest(Case):
-    """A misspelt keyword is a TypeError, a wrong value a ValueError, and an address without https
-    an UnsafeURL: all of them at once, when the client is made."""
+    """A misspelt keyword is a TypeError, a wrong value a ValueError, and an address
+    without https an UnsafeURL: all of them at once, when the client is made."""
 
     SERVER = {"token_endpoint": "https://auth.example/token"}
 
@@ -841,6 +860,12 @@ class MakingTest(Case):
         needed = {"server": self.SERVER, "client_id": "i", "client_secret": "s"}
         return Client(**dict(needed, **settings))
 
+    def test_a_misspelt_keyword_is_a_type_error(self):
+        with self.assertRaises(TypeError):
+            self.make(redirect_url="http://127.0.0.1/")
+        with self.assertRaises(TypeError):
+            Client(self.SERVER, "i", "s", "authorization_code")
+
     def test_a_wrong_value_is_a_value_error_at_once(self):
         for wrong in self.WRONG_VALUES:
             with self.subTest(wrong), self.assertRaises(ValueError) as caught:
@@ -852,13 +877,23 @@ class MakingTest(Case):
             with self.subTest(wrong), self.assertRaises((TypeError, ValueError)):
                 self.make(**wrong)
 
+    def test_an_unknown_server_is_answered_with_the_known_ones(self):
+        error = self.error_of(ValueError, self.make, server="spotfy")
+        for name in PROVIDERS:
+            self.assertIn(name, str(error))
+
     def test_an_address_without_https_is_refused_unless_on_loopback_or_allowed(self):
         names = (
             "issuer authorization_endpoint device_authorization_endpoint token_endpoint"
             " revocation_endpoint base_url"
         )
         for name in names.split():
-            for host in "auth.example", "127.0.0.1.auth.example", "localhost.a", "10.0.0.1":
+            for host in (
+                "auth.example",
+                "127.0.0.1.auth.example",
+                "localhost.a",
+                "10.0.0.1",
+            ):
                 server = dict(self.SERVER, **{name: "http://%s/x" % host})
                 with self.subTest(server):
                     self.error_of(UnsafeURL, self.make, server=server)
@@ -869,8 +904,8 @@ class MakingTest(Case):
 
 
 class RequestTest(ServerCase):
-    """What the caller passes, and what goes out: the URL, the query, the body, the headers. No
-    mistake costs a request, and no error quotes what was passed."""
+    """What the caller passes, and what goes out: the URL, the query, the body, the
+    headers. No mistake costs a request, and no error quotes what was passed."""
 
     def test_a_relative_url_is_appended_to_base_url(self):
         for base_url in "/v1", "/v1/":
@@ -967,8 +1002,8 @@ class RequestTest(ServerCase):
         self.assertEqual(sent.get_all("X-One"), ["1"])
         self.assertEqual(sent.get_all("X-Two"), ["2"])
         self.assertIsNone(token["X-One"])
+        user_agent = "oauth2min/" + oauth2min.__version__
         for headers in token, sent:
-            user_agent = "oauth2min/" + oauth2min.__version__
             self.assertEqual(headers.get_all("User-Agent"), [user_agent])
 
     def test_a_header_that_is_not_allowed_or_our_own_is_refused_and_not_quoted(self):
@@ -989,7 +1024,9 @@ class RequestTest(ServerCase):
         ]
         client = self.client()
         for headers in wrong:
-            request = urllib.request.Request(self.server.url + "/v1/echo", headers=headers)
+            request = urllib.request.Request(
+                self.server.url + "/v1/echo", headers=headers
+            )
             with self.subTest(headers):
                 self.error_of(ValueError, self.client, headers=headers)
                 self.error_of(ValueError, client.get, "echo", headers=headers)
@@ -999,8 +1036,8 @@ class RequestTest(ServerCase):
 
 
 class ResponseTest(ServerCase):
-    """What comes back has the names that users of requests and httpx know. 400 or more is a
-    ResponseError, which explains itself in the server's own words."""
+    """What comes back has the names that users of requests and httpx know. 400 or more
+    is a ResponseError, which explains itself in the server's own words."""
 
     def test_it_has_the_names_of_requests_and_httpx(self):
         self.server.script("/v1/echo", 201, {"name": "Zoë"}, {"X-One": "1"})
@@ -1018,10 +1055,14 @@ class ResponseTest(ServerCase):
     def test_text_is_decoded_by_the_charset(self):
         rows = [
             Row(
-                kind="text/plain; charset=latin-1", body="Zoë".encode("latin-1"), text="Zoë"
+                kind="text/plain; charset=latin-1",
+                body="Zoë".encode("latin-1"),
+                text="Zoë",
             ),
             Row(
-                kind='text/plain; charset="UTF-16"', body="Zoë".encode("utf-16"), text="Zoë"
+                kind='text/plain; charset="UTF-16"',
+                body="Zoë".encode("utf-16"),
+                text="Zoë",
             ),
             Row(kind="text/plain", body="Zoë".encode(), text="Zoë"),
             Row(kind="text/plain", body=b"Zo\xeb", text="Zo\ufffd"),
@@ -1044,7 +1085,8 @@ class ResponseTest(ServerCase):
         self.server.script("/v1/echo", 200, "\ufeff[1]")
         self.assertEqual(client.get("echo").json(), [1])
         problem = (
-            "%s answered 200 with %d bytes that are not JSON: is this the right address?"
+            "%s answered 200 with %d bytes that are not JSON: "
+            "is this the right address?"
         )
         for body in "", "{", "[" * 100000, '{"a":' * 100000:
             self.server.script("/v1/echo", 200, body)
@@ -1120,7 +1162,9 @@ class ResponseTest(ServerCase):
         ]
         for text in texts:
             printable = re.sub("[^ -~]", "", text)
-            challenge = {"WWW-Authenticate": 'Bearer error_description="%s"' % printable}
+            challenge = {
+                "WWW-Authenticate": 'Bearer error_description="%s"' % printable
+            }
             with self.subTest(text[:40]):
                 self.server.script("/v1/echo", 400, {"message": text})
                 self.error_of(ResponseError, client.get, url)
@@ -1150,12 +1194,12 @@ class ResponseTest(ServerCase):
 
 
 class PagesTest(ServerCase):
-    """pages() finds the next page by itself: RFC 8288 (Link), or a link in the page. What looks
-    like a link and is none is an error, not the end."""
+    """pages() finds the next page by itself: RFC 8288 (Link), or a link in the page.
+    What looks like a link and is none is an error, not the end."""
 
     def queries_for_pages(self, *pages, params=None, **named):
-        """Plays pages, each a body or a tuple (body, Link header, ...), which have to come
-        out of pages(); the queries that were asked for."""
+        """Plays pages, each a body or a tuple (body, Link header, ...), which have to
+        come out of pages(); the queries that were asked for."""
         pages = [page if isinstance(page, tuple) else (page,) for page in pages]
         for body, *links in pages:
             headers = [("Link", link) for link in links]
@@ -1245,7 +1289,9 @@ class PagesTest(ServerCase):
         for last in last_pages:
             with self.subTest(last):
                 self.assertEqual(self.queries_for_pages(last, params="p=1"), ["p=1"])
-        queries = self.queries_for_pages({"next": "?p=2"}, {"next": "?p=1"}, params="p=1")
+        queries = self.queries_for_pages(
+            {"next": "?p=2"}, {"next": "?p=1"}, params="p=1"
+        )
         self.assertEqual(queries, ["p=1", "p=2"])
 
     def test_two_next_links_are_for_the_caller_to_choose_from(self):
@@ -1298,7 +1344,8 @@ class PagesTest(ServerCase):
 
 
 class LoginTest(LoginCase):
-    """login() makes sure that there is a usable token, and asks the user only if there is none."""
+    """login() makes sure that there is a usable token, and asks the user only if there
+    is none."""
 
     def test_parameters_are_added_to_the_request(self):
         self.stderr_of_login(self.client_without_login(), login_hint="ada")
@@ -1355,7 +1402,8 @@ class LoginTest(LoginCase):
 
 
 class LogoutTest(ServerCase):
-    """RFC 7009. logout() forgets in any case, and tells whether the server confirmed it."""
+    """RFC 7009. logout() forgets in any case, and tells whether the server confirmed
+    it."""
 
     def test_both_tokens_are_revoked_the_refresh_token_first(self):
         client = self.logged_in_client(store=self.path())
@@ -1397,12 +1445,13 @@ class LogoutTest(ServerCase):
     def test_it_forgets_in_any_case_and_tells_whether_the_server_confirmed_it(self):
         invalid_token = {"status": 400, "body": {"error": "invalid_token"}}
         self.assertIs(self.logout_is_confirmed(), True)
-        self.assertIs(self.logout_is_confirmed(invalid_token), True)  # Google: it is gone
+        self.assertIs(
+            self.logout_is_confirmed(invalid_token), True
+        )  # Google: it is gone
         for trouble in {"status": 503}, {"status": 400}, {"close": True}:
             with self.subTest(trouble):
                 self.assertIs(self.logout_is_confirmed(trouble), False)
 
-    # after test_it_forgets_in_any_case_and_tells_whether_the_server_confirmed_it
     def test_it_forgets_where_there_is_nobody_to_confirm_it(self):
         nobody = self.server.url + "/nobody"
         for endpoint in None, nobody, self.url_nobody_listens_at():
@@ -1411,7 +1460,9 @@ class LogoutTest(ServerCase):
                 self.assertIs(self.logout_is_confirmed(metadata=metadata), False)
         null = dict(self.server.metadata, revocation_endpoint=None)
         self.assertIs(self.logout_is_confirmed(server=null), False)
-        self.assertIs(self.logout_is_confirmed(server=nobody), False)  # it has no metadata
+        self.assertIs(
+            self.logout_is_confirmed(server=nobody), False
+        )  # it has no metadata
 
     def test_it_is_undone_by_nobody_who_shares_the_store(self):
         metadata = {"revocation_endpoint": None}
@@ -1508,12 +1559,12 @@ class GrantTest(ServerCase):
             self.assertEqual({name: form[name] for name in parameters}, parameters)
 
 
-# --- 3 Keeping the token ------------------------------------------------------------------
+# --- 3 Keeping the token --------------------------------------------------------------
 
 
 class RenewalTest(ServerCase):
-    """An access token is renewed before it expires or after a 401, once, however many threads
-    and processes come with the same one; RFC 6749 section 6."""
+    """An access token is renewed before it expires or after a 401, once, however many
+    threads and processes come with the same one; RFC 6749 section 6."""
 
     ONE_OF_MANY = """
         import json, os
@@ -1538,7 +1589,7 @@ class RenewalTest(ServerCase):
         program.access_token()
         return program, user
 
-    def test_a_good_token_is_used_without_a_request_a_lock_or_a_look_into_the_store(self):
+    def test_a_good_token_is_used_without_a_request_a_lock_or_a_look_at_the_store(self):
         store = MemoryStore()
         client = self.logged_in_client(store=store)
         store.calls.clear()
@@ -1575,7 +1626,8 @@ class RenewalTest(ServerCase):
             ("at the server", 3),
         ):
             processes = [
-                self.start_python(self.ONE_OF_MANY, *arguments) for _ in range(16 // forks)
+                self.start_python(self.ONE_OF_MANY, *arguments)
+                for _ in range(16 // forks)
             ]
             for process in processes:
                 for _ in range(forks):
@@ -1617,7 +1669,7 @@ class RenewalTest(ServerCase):
         newcomer = self.client_without_login(store=self.path())
         self.assertEqual(newcomer.token, client.token)
 
-    def test_a_rotated_refresh_token_is_replaced_and_saved_before_the_token_is_used(self):
+    def test_a_rotated_refresh_token_is_saved_before_the_new_token_is_used(self):
         store = MemoryStore()
         client = self.logged_in_client(store=store)
         old = client.token.refresh_token
@@ -1633,7 +1685,9 @@ class RenewalTest(ServerCase):
         client.get("echo")
         self.assertEqual(paths, ["/token"])
         *_, refused, renewal, granted = self.requested_paths()
-        self.assertEqual((refused, renewal, granted), ("/v1/echo", "/token", "/v1/echo"))
+        self.assertEqual(
+            (refused, renewal, granted), ("/v1/echo", "/token", "/v1/echo")
+        )
         self.assertNotIn(old, json.dumps(store.record))
         self.assertIn(client.token.refresh_token, json.dumps(store.record))
 
@@ -1656,7 +1710,7 @@ class RenewalTest(ServerCase):
                 self.assertNotEqual(new, old)
                 self.assertEqual(client.access_token(), new)
 
-    def test_a_body_that_cannot_be_sent_twice_gets_its_401_but_the_next_a_new_token(self):
+    def test_a_body_that_cannot_be_sent_twice_gets_its_401_the_next_a_new_token(self):
         client = self.client()
         client.access_token()
         self.server.expire()
@@ -1677,7 +1731,9 @@ class RenewalTest(ServerCase):
     def test_a_new_token_is_used_even_if_it_is_inside_the_margin_already(self):
         for client in self.renewable_clients():
             expire_by_the_clock(client)
-            self.server.script("/token", 200, {"access_token": "new", "expires_in": 1e-9})
+            self.server.script(
+                "/token", 200, {"access_token": "new", "expires_in": 1e-9}
+            )
             self.server.script("/v1/echo")
             client.get("echo")
             self.assertEqual(self.last_authorization(), "Bearer new")
@@ -1733,9 +1789,9 @@ class RenewalTest(ServerCase):
                 self.assertEqual(second, first)
 
     def client_with_a_faster_neighbour(self, newer):
-        """A client with an expired token, whose refresh is refused. Then its store holds
-        the record `newer`, as if a process on another machine, out of the reach of its lock,
-        had been a moment faster."""
+        """A client with an expired token, whose refresh is refused. Then its store
+        holds the record `newer`, as if a process on another machine, out of the reach
+        of its lock, had been a moment faster."""
         store = MemoryStore()
         client = self.logged_in_client(store=store)
         before = len(self.server.forms())
@@ -1779,7 +1835,7 @@ class RenewalTest(ServerCase):
         sent = [form["refresh_token"] for form in self.server.forms()[2:]]
         self.assertEqual(sent, [old, neighbour.token.refresh_token])
 
-    def test_what_the_server_wants_for_a_refresh_token_is_not_said_if_there_was_one(self):
+    def test_how_to_get_a_refresh_token_is_not_said_if_there_was_one(self):
         client = self.logged_in_client(metadata={"offline": "the scope stay"})
         expire_by_the_clock(client)
         self.server.script("/token", 400, {"error": "invalid_grant"})
@@ -1791,7 +1847,8 @@ class RenewalTest(ServerCase):
             import json
             from oauth2min import Client
             server, path = sys.argv[1:]
-            print(Client(json.loads(server), "fake-app", "s", store=path).access_token())
+            client = Client(json.loads(server), "fake-app", "s", store=path)
+            print(client.access_token())
             """
         token = self.client(store=self.path()).access_token()
         newcomer = self.client(store=self.path())
@@ -1819,7 +1876,9 @@ class RenewalTest(ServerCase):
         thread.start()
         self.assertTrue(asked.wait(10))  # so now it has the lock
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # that this is dangerous
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # that this is dangerous
             child = os.fork()
         if not child:
             try:
@@ -1850,8 +1909,8 @@ class RenewalTest(ServerCase):
 
 
 class StoreTest(ServerCase):
-    """Whatever a store holds, no token is lost or mixed up: a record is bound to its server,
-    client and grant, and a store that cannot be written is a warning."""
+    """Whatever a store holds, no token is lost or mixed up: a record is bound to its
+    server, client and grant, and a store that cannot be written is a warning."""
 
     def result_with_warning(self, path, call):
         """What a call returns that warns of this file, and of nothing else."""
@@ -2011,11 +2070,12 @@ class StoreTest(ServerCase):
         self.assertFalse(os.path.exists(self.path()))
 
 
-# --- 4 Authorization request --------------------------------------------------------------
+# --- 4 Authorization request ----------------------------------------------------------
 
 
 class AuthorizationRequestTest(ServerCase):
-    """RFC 6749 section 4.1.1, and RFC 7636: state and verifier are new in each request."""
+    """RFC 6749 section 4.1.1, and RFC 7636: state and verifier are new in each
+    request."""
 
     def test_its_query_is_this_and_nothing_else_and_its_secrets_are_new_each_time(self):
         self.assertEqual(  # RFC 7636 appendix B
@@ -2026,9 +2086,8 @@ class AuthorizationRequestTest(ServerCase):
         requests = [client.authorization_request() for _ in range(20)]
         for asked in requests:
             self.assertRegex(asked.state, "^[A-Za-z0-9_-]{22,}$")  # 128 bits
-            self.assertRegex(
-                asked.code_verifier, "^[A-Za-z0-9._~-]{43,128}$"
-            )  # section 4.1
+            # RFC 7636 section 4.1
+            self.assertRegex(asked.code_verifier, "^[A-Za-z0-9._~-]{43,128}$")
             address, _, _ = asked.url.partition("?")
             self.assertEqual(address, self.server.url + "/authorize")
             self.assertEqual(
@@ -2047,11 +2106,10 @@ class AuthorizationRequestTest(ServerCase):
         self.assertEqual(len({asked.code_verifier for asked in requests}), 20)
 
     def test_without_a_scope_none_is_sent(self):
-        asked = self.client_without_login(scope=None).authorization_request(
-            "https://app.example/back?a=1"
-        )
+        uri = "https://app.example/back?a=1"
+        asked = self.client_without_login(scope=None).authorization_request(uri)
         self.assertNotIn("scope", query_of(asked.url))
-        self.assertEqual(asked.redirect_uri, "https://app.example/back?a=1")
+        self.assertEqual(asked.redirect_uri, uri)
         self.assertEqual(query_of(asked.url)["redirect_uri"], asked.redirect_uri)
 
     def test_parameters_of_the_server_and_then_of_the_call_are_added(self):
@@ -2088,7 +2146,9 @@ class AuthorizationRequestTest(ServerCase):
 
     def test_a_query_that_the_endpoint_has_is_kept(self):
         endpoint = self.server.url + "/authorize?tenant=a%20b&p="
-        client = self.client_without_login(metadata={"authorization_endpoint": endpoint})
+        client = self.client_without_login(
+            metadata={"authorization_endpoint": endpoint}
+        )
         url = client.authorization_request().url
         self.assertTrue(url.startswith(endpoint + "&"), url)
         self.assertEqual(query_of(url)["tenant"], "a b")
@@ -2118,7 +2178,9 @@ class AuthorizationRequestTest(ServerCase):
         client = self.client_without_login()
         asked = client.authorization_request()
         self.assertIsInstance(asked, AuthorizationRequest)
-        self.assertEqual(asked._fields, ("url", "state", "code_verifier", "redirect_uri"))
+        self.assertEqual(
+            asked._fields, ("url", "state", "code_verifier", "redirect_uri")
+        )
         self.assertEqual({type(text) for text in asked}, {str})
         kept = json.loads(json.dumps(asked))
         self.assertEqual(
@@ -2127,11 +2189,17 @@ class AuthorizationRequestTest(ServerCase):
 
     def test_an_endpoint_that_is_missing_is_named(self):
         for name, grant_type, call in (
-            ("authorization_endpoint", "authorization_code", Client.authorization_request),
+            (
+                "authorization_endpoint",
+                "authorization_code",
+                Client.authorization_request,
+            ),
             ("authorization_endpoint", "authorization_code", Client.login),
             ("device_authorization_endpoint", DEVICE_CODE, Client.login),
         ):
-            client = self.client_without_login(grant_type=grant_type, metadata={name: None})
+            client = self.client_without_login(
+                grant_type=grant_type, metadata={name: None}
+            )
             with self.subTest(name, call=call), self.captured_stderr():
                 self.assertIn(name, str(self.error_of(ValueError, call, client)))
         self.assertEqual(self.server.requests, [])
@@ -2143,8 +2211,8 @@ class AuthorizationRequestTest(ServerCase):
 
 
 class ExchangeTest(ServerCase):
-    """RFC 6749 section 4.1.2, RFC 9207 (iss), RFC 7636 section 4.5: what is not the answer to
-    our request sends nothing."""
+    """RFC 6749 section 4.1.2, RFC 9207 (iss), RFC 7636 section 4.5: what is not the
+    answer to our request sends nothing."""
 
     def approved_request(self, client_id="fake-public", **settings):
         """A client, what it asked, and the right answer to that."""
@@ -2222,7 +2290,9 @@ class ExchangeTest(ServerCase):
         }
         for name, answer in wrong.items():
             with self.subTest(name):
-                error = self.error_of(AuthorizationError, client.exchange, asked, answer)
+                error = self.error_of(
+                    AuthorizationError, client.exchange, asked, answer
+                )
                 self.assertIsNone(error.error)
         stateless = asked._replace(state=""), with_parameters(right, state=None)
         self.error_of(AuthorizationError, client.exchange, *stateless)
@@ -2261,13 +2331,17 @@ class ExchangeTest(ServerCase):
         self.assertEqual(self.server.forms(), [])
 
     def test_a_question_mark_in_an_error_description_hides_nothing(self):
-        client = self.client_without_login()  # RFC 3986 section 3.4: a query may hold one
+        client = (
+            self.client_without_login()
+        )  # RFC 3986 section 3.4: a query may hold one
         asked = client.authorization_request()
         query = "error=access_denied&error_description=Why?&state=%s&iss=%s"
         query %= asked.state, self.server.url
         for response in asked.redirect_uri + "?" + query, "?" + query, query:
             with self.subTest(response):
-                error = self.error_of(AuthorizationError, client.exchange, asked, response)
+                error = self.error_of(
+                    AuthorizationError, client.exchange, asked, response
+                )
                 self.assertEqual(error.error, "access_denied")
                 self.assertIn("Why", error.error_description)
 
@@ -2282,7 +2356,7 @@ class ExchangeTest(ServerCase):
                     self.error_of(AuthorizationError, client.exchange, asked, answer)
 
 
-# --- 5 Token endpoint ---------------------------------------------------------------------
+# --- 5 Token endpoint -----------------------------------------------------------------
 
 
 class ClientAuthenticationTest(ServerCase):
@@ -2329,8 +2403,8 @@ class ClientAuthenticationTest(ServerCase):
 
 
 class TokenAnswerTest(ServerCase):
-    """RFC 6749 sections 5.1 and 5.2, read as tolerantly as real servers need it. All that is no
-    token is a TokenError, and no secret is in it."""
+    """RFC 6749 sections 5.1 and 5.2, read as tolerantly as real servers need it. All
+    that is no token is a TokenError, and no secret is in it."""
 
     def token_from(self, *answer, **settings):
         """The token out of this scripted answer."""
@@ -2362,7 +2436,12 @@ class TokenAnswerTest(ServerCase):
                 self.assertEqual(token.scope, "a b")
 
     def test_all_that_came_with_it_is_kept(self):
-        raw = {"access_token": "t", "id_token": "i", "expires_in": "60", "x": {"y": [1]}}
+        raw = {
+            "access_token": "t",
+            "id_token": "i",
+            "expires_in": "60",
+            "x": {"y": [1]},
+        }
         self.assertEqual(self.token_from(200, raw).raw, raw)
 
     def test_the_life_of_a_token_is_read_tolerantly(self):
@@ -2405,7 +2484,9 @@ class TokenAnswerTest(ServerCase):
         for scope, expected in scopes:
             with self.subTest(scope=scope):
                 body = {"access_token": "t", "scope": scope}
-                self.assertEqual(self.token_from(200, body, scope=SCOPE).scope, expected)
+                self.assertEqual(
+                    self.token_from(200, body, scope=SCOPE).scope, expected
+                )
 
     def test_whatever_the_token_type_bearer_is_sent(self):
         token_types = [
@@ -2558,7 +2639,9 @@ class TokenAnswerTest(ServerCase):
         client = self.client_without_login("fake-app", client_secret=secret)
 
         def exchange():
-            client.request_token("authorization_code", code=code, code_verifier=verifier)
+            client.request_token(
+                "authorization_code", code=code, code_verifier=verifier
+            )
 
         for call, values in (
             (client.refresh, (secret, basic, old)),
@@ -2583,30 +2666,26 @@ class TokenAnswerTest(ServerCase):
                         self.error_of(kind, call)
 
 
-def token_answer(
-    who, body, token_type="Bearer", expires_in=None, refresh_token=None, scope=None
-):
-    """A body with the token `t`, and how it is to be read."""
-    return Row(
-        who=who,
-        body=body,
-        token_type=token_type,
-        expires_in=expires_in,
-        refresh_token=refresh_token,
-        scope=scope,
-    )
+def token_answer(who, body, **reading):
+    """A body with a token, and what is to be read otherwise than it is written
+    there."""
+    written = body if isinstance(body, dict) else {}
+    names = "token_type", "expires_in", "refresh_token", "scope"
+    row = {name: written.get(name) for name in names}
+    row["token_type"] = row["token_type"] or "Bearer"
+    return Row(who=who, body=body, **dict(row, **reading))
 
 
-def error_answer(who, status, body, error=None, description=None, only_a_login_helps=False):
-    """A refusal, how it is to be read, and what it means in answer to a refresh."""
-    return Row(
-        who=who,
-        status=status,
-        body=body,
-        error=error,
-        description=description,
-        only_a_login_helps=only_a_login_helps,
-    )
+def error_answer(who, status, body, only_a_login_helps=False, **reading):
+    """A refusal, and what is to be read otherwise than it is written there; at last
+    what it means in answer to a refresh."""
+    written = body if isinstance(body, dict) else {}
+    row = {
+        "error": written.get("error"),
+        "description": written.get("error_description"),
+        "only_a_login_helps": only_a_login_helps,
+    }
+    return Row(who=who, status=status, body=body, **dict(row, **reading))
 
 
 class CompatibilityTest(ServerCase):
@@ -2621,12 +2700,12 @@ class CompatibilityTest(ServerCase):
                 "scope": "repo,gist",
                 "token_type": "bearer",
             },
-            token_type="bearer",
             scope="repo gist",
         ),
         token_answer(
             "GitHub, as a form",
-            "access_token=t&expires_in=28800&refresh_token=r&scope=repo%2Cgist&refresh_token_expires_in=15811200&token_type=bearer",
+            "access_token=t&expires_in=28800&refresh_token=r&scope=repo%2Cgist"
+            "&refresh_token_expires_in=15811200&token_type=bearer",
             token_type="bearer",
             expires_in=28800,
             refresh_token="r",
@@ -2644,8 +2723,6 @@ class CompatibilityTest(ServerCase):
                 "token_type": "bearer",
                 "expires_in": 5183944,
             },
-            token_type="bearer",
-            expires_in=5183944,
         ),
         token_answer(
             "Facebook, once", "access_token=t&expires=5183999", expires_in=5183999
@@ -2660,7 +2737,6 @@ class CompatibilityTest(ServerCase):
                 "scope": "chat:write,im",
                 "authed_user": {"access_token": "another"},
             },
-            token_type="bot",
             scope="chat:write im",
         ),
         token_answer(
@@ -2672,9 +2748,6 @@ class CompatibilityTest(ServerCase):
                 "refresh_token": "r",
                 "scope": SCOPE,
             },
-            expires_in=3600,
-            refresh_token="r",
-            scope=SCOPE,
         ),
         token_answer(
             "X",
@@ -2685,15 +2758,10 @@ class CompatibilityTest(ServerCase):
                 "refresh_token": "r",
                 "scope": "tweet.read offline.access",
             },
-            token_type="bearer",
-            expires_in=7200,
-            refresh_token="r",
-            scope="tweet.read offline.access",
         ),
         token_answer(
             "X, for the program",
             {"token_type": "bearer", "access_token": "AA%2FAA%3DBB"},
-            token_type="bearer",
         ),
         token_answer(
             "Microsoft, version 1",
@@ -2717,9 +2785,6 @@ class CompatibilityTest(ServerCase):
                 "scope": ["channel:moderate", "chat:edit"],
                 "token_type": "bearer",
             },
-            token_type="bearer",
-            expires_in=14124,
-            refresh_token="r",
             scope="channel:moderate chat:edit",
         ),
         token_answer(
@@ -2732,7 +2797,6 @@ class CompatibilityTest(ServerCase):
                 "expires_in": "32400",
             },
             expires_in=32400,
-            scope="https://uri.paypal.com/a openid",
         ),
         token_answer(
             "NetSuite",
@@ -2741,7 +2805,6 @@ class CompatibilityTest(ServerCase):
                 "expires_in": "3600",
                 "token_type": "bearer",
             },
-            token_type="bearer",
             expires_in=3600,
         ),
         token_answer(
@@ -2751,7 +2814,6 @@ class CompatibilityTest(ServerCase):
                 "token_type": "bearer",
                 "expires_in": None,
             },
-            token_type="bearer",
         ),
         token_answer(
             "Mailchimp",
@@ -2760,6 +2822,7 @@ class CompatibilityTest(ServerCase):
                 "expires_in": 0,
                 "scope": None,
             },
+            expires_in=None,
         ),
         token_answer(
             "eBay",
@@ -2770,9 +2833,6 @@ class CompatibilityTest(ServerCase):
                 "refresh_token_expires_in": 47304000,
                 "token_type": "User Access Token",
             },
-            token_type="User Access Token",
-            expires_in=7200,
-            refresh_token="r",
         ),
         token_answer(
             "LinkedIn",
@@ -2781,7 +2841,6 @@ class CompatibilityTest(ServerCase):
                 "expires_in": 5184000,
                 "scope": "openid,email",
             },
-            expires_in=5184000,
             scope="openid email",
         ),
         token_answer(
@@ -2791,7 +2850,6 @@ class CompatibilityTest(ServerCase):
                 "remind_in": "157679999",
                 "expires_in": 157679999,
             },
-            expires_in=157679999,
         ),
         token_answer(
             "QQ",
@@ -2814,8 +2872,6 @@ class CompatibilityTest(ServerCase):
                 "access_token": "t",
                 "athlete": {"id": 1},
             },
-            expires_in=21600,
-            refresh_token="r",
         ),
         token_answer(
             "Square",
@@ -2826,8 +2882,6 @@ class CompatibilityTest(ServerCase):
                 "refresh_token": "r",
                 "short_lived": False,
             },
-            token_type="bearer",
-            refresh_token="r",
         ),
         token_answer("Deezer", "access_token=t&expires=0"),
         token_answer(
@@ -2840,8 +2894,6 @@ class CompatibilityTest(ServerCase):
                 "not-before-policy": 0,
                 "scope": "email",
             },
-            expires_in=300,
-            scope="email",
         ),
         token_answer(
             "glewlwyd",
@@ -2853,10 +2905,6 @@ class CompatibilityTest(ServerCase):
                 "refresh_token": "r",
                 "scope": "g_profile",
             },
-            token_type="bearer",
-            expires_in=3600,
-            refresh_token="r",
-            scope="g_profile",
         ),
         token_answer(
             "a byte order mark",
@@ -2871,6 +2919,7 @@ class CompatibilityTest(ServerCase):
                 "refresh_token": None,
                 "scope": "",
             },
+            scope=None,
         ),
     ]
 
@@ -2879,8 +2928,6 @@ class CompatibilityTest(ServerCase):
             "GitHub",
             200,
             {"error": "incorrect_client_credentials", "error_description": "Check."},
-            error="incorrect_client_credentials",
-            description="Check.",
         ),
         error_answer(
             "GitHub, as a form",
@@ -2893,8 +2940,6 @@ class CompatibilityTest(ServerCase):
             "GitHub",
             200,
             {"error": "bad_refresh_token", "error_description": "It is expired."},
-            error="bad_refresh_token",
-            description="It is expired.",
             only_a_login_helps=True,
         ),
         error_answer(
@@ -2910,23 +2955,20 @@ class CompatibilityTest(ServerCase):
             error="OAuthException",
             description="Invalid.",
         ),
-        error_answer(
-            "Slack", 200, {"ok": False, "error": "invalid_code"}, error="invalid_code"
-        ),
+        error_answer("Slack", 200, {"ok": False, "error": "invalid_code"}),
         error_answer(
             "Slack",
             200,
             {"ok": False, "error": "invalid_refresh_token"},
-            error="invalid_refresh_token",
             only_a_login_helps=True,
         ),
-        error_answer("Slack, without a reason", 200, {"ok": False, "access_token": "t"}),
+        error_answer(
+            "Slack, without a reason", 200, {"ok": False, "access_token": "t"}
+        ),
         error_answer(
             "Spotify",
             400,
             {"error": "invalid_grant", "error_description": "It was revoked"},
-            error="invalid_grant",
-            description="It was revoked",
             only_a_login_helps=True,
         ),
         error_answer(
@@ -2936,8 +2978,6 @@ class CompatibilityTest(ServerCase):
                 "error": "invalid_request",
                 "error_description": "Value passed for the token was invalid.",
             },
-            error="invalid_request",
-            description="Value passed for the token was invalid.",
             only_a_login_helps=True,
         ),
         error_answer(
@@ -2949,11 +2989,9 @@ class CompatibilityTest(ServerCase):
             "Google",
             400,
             {"error": "invalid_grant", "error_description": "It has been revoked."},
-            error="invalid_grant",
-            description="It has been revoked.",
             only_a_login_helps=True,
         ),
-        error_answer("Google", 401, {"error": "deleted_client"}, error="deleted_client"),
+        error_answer("Google", 401, {"error": "deleted_client"}),
         error_answer(
             "Microsoft",
             400,
@@ -2962,7 +3000,6 @@ class CompatibilityTest(ServerCase):
                 "error_codes": [70000],
                 "error_description": "AADSTS70000: Expired.\r\nTrace ID: 1\r\n",
             },
-            error="invalid_grant",
             description="AADSTS70000: Expired. Trace ID: 1",
             only_a_login_helps=True,
         ),
@@ -2970,8 +3007,6 @@ class CompatibilityTest(ServerCase):
             "Auth0",
             403,
             {"error": "invalid_grant", "error_description": "Unknown or invalid."},
-            error="invalid_grant",
-            description="Unknown or invalid.",
             only_a_login_helps=True,
         ),
         error_answer(
@@ -2985,6 +3020,7 @@ class CompatibilityTest(ServerCase):
             "Reddit",
             401,
             {"message": "Unauthorized", "error": 401},
+            error=None,
             description="Unauthorized",
             only_a_login_helps=True,
         ),
@@ -3024,7 +3060,7 @@ class CompatibilityTest(ServerCase):
             only_a_login_helps=True,
         ),
         error_answer("Deezer", 200, "wrong code"),
-        error_answer("Zoho", 200, {"error": "invalid_code"}, error="invalid_code"),
+        error_answer("Zoho", 200, {"error": "invalid_code"}),
         error_answer("glewlwyd", 400, "", only_a_login_helps=True),
         error_answer("a proxy in between", 502, "<html><h1>Bad Gateway</h1>"),
     ]
@@ -3032,13 +3068,17 @@ class CompatibilityTest(ServerCase):
     def test_their_tokens(self):
         for row in self.TOKENS:
             with self.subTest(row.who, body=row.body), clock_stopped_at(1e9):
-                self.server.script("/token", 200, row.body, {"Content-Type": "text/plain"})
+                self.server.script(
+                    "/token", 200, row.body, {"Content-Type": "text/plain"}
+                )
                 self.server.script("/v1/echo")
                 client = self.client()
                 client.get("echo")
                 token = client.token
                 self.assertEqual(token.token_type, row.token_type)
-                self.assertEqual(token.expires_at, row.expires_in and 1e9 + row.expires_in)
+                self.assertEqual(
+                    token.expires_at, row.expires_in and 1e9 + row.expires_in
+                )
                 self.assertEqual(token.refresh_token or None, row.refresh_token)
                 self.assertEqual(token.scope or None, row.scope)
                 sent = self.last_authorization()
@@ -3062,7 +3102,8 @@ class CompatibilityTest(ServerCase):
                 kind = LoginRequired if row.only_a_login_helps else TokenError
                 self.error_of(kind, client.access_token)
 
-    def test_lemonldap_sends_no_refresh_token_with_a_refresh_and_the_old_one_stays(self):
+    def test_where_a_refresh_brings_no_refresh_token_the_old_one_stays(self):
+        # LemonLDAP::NG leaves it out.
         client = self.client(grant_type="authorization_code")
         client.token = Token("a", expires_at=1, refresh_token="r")
         for more in {}, {"refresh_token": None}, {"refresh_token": ""}:
@@ -3073,12 +3114,12 @@ class CompatibilityTest(ServerCase):
                 self.assertEqual(client.token.refresh_token, "r")
 
 
-# --- 6 Token file -------------------------------------------------------------------------
+# --- 6 Token file ---------------------------------------------------------------------
 
 
 class TokenFileTest(Case):
-    """A file that only its owner can read, and that no moment at which a program may be killed
-    can damage."""
+    """A file that only its owner can read, and that no moment at which a program may be
+    killed can damage."""
 
     def setUp(self):
         super().setUp()
@@ -3254,11 +3295,12 @@ class TokenFileTest(Case):
         self.assertEqual(self.names_of_files(), before)
 
 
-# --- 7 Loopback and terminal --------------------------------------------------------------
+# --- 7 Loopback and terminal ----------------------------------------------------------
 
 
 class LoopbackTest(LoginCase):
-    """RFC 8252 sections 7.3 and 8.3: the browser comes back to a port on this machine alone."""
+    """RFC 8252 sections 7.3 and 8.3: the browser comes back to a port on this machine
+    alone."""
 
     def stderr_of_abandoned_login(self, client, open_browser=None):
         """Nobody logs in; what was shown on stderr."""
@@ -3324,7 +3366,9 @@ class LoopbackTest(LoginCase):
         given = []
         for opener in False, given.append:
             with self.machine_with_browser() as opened:
-                shown = self.stderr_of_abandoned_login(self.client_without_login(), opener)
+                shown = self.stderr_of_abandoned_login(
+                    self.client_without_login(), opener
+                )
             self.assertEqual(opened.call_count, 0)
             (url,) = re.findall(r"\S+/authorize\?\S+", shown)
             self.assertTrue(url.startswith(self.server.url))
@@ -3345,7 +3389,9 @@ class LoopbackTest(LoginCase):
             Row(wish=None, found="firefox", environ=ssh, opened=False),
             Row(wish=None, found="firefox", environ=forwarded, opened=True),
             Row(wish=None, found="firefox", environ=other_end, opened=True),
-            Row(wish=None, found="/usr/bin/w3m", environ={}, opened=False),  # text alone
+            Row(
+                wish=None, found="/usr/bin/w3m", environ={}, opened=False
+            ),  # text alone
             Row(wish=None, found=None, environ={}, opened=False),
             Row(wish=True, found="firefox", environ={}, opened=True),
             Row(wish=True, found="firefox", environ=ssh, opened=True),
@@ -3367,13 +3413,13 @@ class LoopbackTest(LoginCase):
         return self.server.forms()[-1]["redirect_uri"]
 
     def test_a_redirect_uri_without_a_port_gets_a_free_one(self):
-        addresses = ["http://127.0.0.1", "http://localhost"] + ["http://[::1]"] * has_ipv6()
+        addresses = ["http://127.0.0.1", "http://localhost"] + [
+            "http://[::1]"
+        ] * has_ipv6()
         for address in addresses:
             with self.subTest(address):
                 sent = self.redirect_uri_after_login(address + "/callback")
                 self.assertRegex(sent, r"^%s:\d+/callback$" % re.escape(address))
-
-    # delete test_redirect_uris_on_loopback
 
     def test_a_redirect_uri_with_a_port_has_that_one(self):
         uris = ["http://127.0.0.1:%d/callback" % free_port()]
@@ -3425,12 +3471,13 @@ class LoopbackTest(LoginCase):
 
 
 class NeighbourTest(LoginCase):
-    """What others on this machine, or a web page, may send to the listener: none of it ends the
-    wait, holds it up, or costs more than a little. RFC 8252 section 8."""
+    """What others on this machine, or a web page, may send to the listener: none of it
+    ends the wait, holds it up, or costs more than a little. RFC 8252 section 8."""
 
     def result_of_attack(self, attack, **settings):
-        """What attack(address, state) returns, which runs during the wait. Then comes the
-        true answer, which has to end the login, before the time of idle connections is up."""
+        """What attack(address, state) returns, which runs during the wait. Then comes
+        the true answer, which has to end the login, before the time of idle connections
+        is up."""
         results = []
         times = []
         threads = []
@@ -3466,8 +3513,8 @@ class NeighbourTest(LoginCase):
         return results[0]
 
     def assert_refused(self, make_requests):
-        """Sends what make_requests(host and port, our state) returns: pairs of the status
-        that it has to be answered with, and the text of a request."""
+        """Sends what make_requests(host and port, our state) returns: pairs of the
+        status that it has to be answered with, and the text of a request."""
 
         def attack(address, state):
             rows = make_requests("%s:%d" % address, "state=" + state)
@@ -3496,7 +3543,12 @@ class NeighbourTest(LoginCase):
                 "?code=x&code=x&" + ours,
                 "?state=wrong&code=x&" + ours,
             ]
-            forms = ["", "\0\xff{nonsense", "code=x&state=wrong", "%s&%s" % (ours, ours)]
+            forms = [
+                "",
+                "\0\xff{nonsense",
+                "code=x&state=wrong",
+                "%s&%s" % (ours, ours),
+            ]
             texts = [self.request("GET /callback" + query, host) for query in queries]
             texts += [self.request("POST /callback", host, form) for form in forms]
             return [(400, text) for text in texts]
@@ -3530,8 +3582,8 @@ class NeighbourTest(LoginCase):
         self.assert_refused(requests)
 
     def threads_with_idle_connections(self, count, address):
-        """Opens so many connections that say nothing, or the half of something, which stay
-        open at the true answer; how many threads there are then."""
+        """Opens so many connections that say nothing, or the half of something, which
+        stay open at the true answer; how many threads there are then."""
         beginnings = [
             b"",
             b"GET",
@@ -3558,7 +3610,9 @@ class NeighbourTest(LoginCase):
         for host, count in counts.items():
 
             def attack(address, state):
-                return self.threads_with_idle_connections(count, ("127.0.0.1", address[1]))
+                return self.threads_with_idle_connections(
+                    count, ("127.0.0.1", address[1])
+                )
 
             with self.subTest(host):
                 uri = "http://%s/callback" % host
@@ -3646,7 +3700,9 @@ class NeighbourTest(LoginCase):
             statuses = []
             ended = threading.Event()
             with self.subTest(uri):
-                self.stderr_of_login(self.client_without_login(redirect_uri=uri), browser)
+                self.stderr_of_login(
+                    self.client_without_login(redirect_uri=uri), browser
+                )
                 self.assertTrue(ended.wait(10))
                 self.assertEqual(statuses, [200])
 
@@ -3702,7 +3758,8 @@ class TerminalTest(ServerCase):
         """
 
     def start_login(self, stdin, metadata=(), controlling=False, shell=(), **settings):
-        """Begins a login in another process; the process and the address that it shows."""
+        """Begins a login in another process; the process and the address that it
+        shows."""
         server = dict(self.server.metadata, **dict(metadata))
         arguments = json.dumps([server, settings, controlling])
         process = self.start_python(
@@ -3744,7 +3801,9 @@ class TerminalTest(ServerCase):
             return "".join("%%%X" % ord(letter) for letter in query_of(url)["code"])
 
         def start(shape):
-            metadata = {"authorization_response_iss_parameter_supported": shape in with_iss}
+            metadata = {
+                "authorization_response_iss_parameter_supported": shape in with_iss
+            }
             return self.start_login_on_terminal(metadata=metadata)
 
         with_iss = [query, spaces_and_line_breaks]
@@ -3833,7 +3892,9 @@ class TerminalTest(ServerCase):
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
             self.wait_for_line(process, "KeyboardInterrupt")
-            self.assertLess(time.monotonic() - started, 10)  # of the 20 that it would wait
+            self.assertLess(
+                time.monotonic() - started, 10
+            )  # of the 20 that it would wait
             with (
                 socket.socket()
             ) as other:  # with this option, only a listener is in its way
@@ -3846,7 +3907,9 @@ class DeviceTest(LoginCase):
 
     ENDS = {"access_denied", "expired_token", "invalid_client"}
 
-    def device_login(self, *errors, open_browser=None, timeout=None, status=400, **given):
+    def device_login(
+        self, *errors, open_browser=None, timeout=None, status=400, **given
+    ):
         """A login at a scripted server, which answers with these errors, None for no
         answer, and then, unless the last was the end, with a token. What was slept, and
         shown."""
@@ -3997,7 +4060,11 @@ class DeviceTest(LoginCase):
     def test_an_address_that_is_none_of_the_web_is_not_shown(self):
         for address in None, "", "file:///etc/passwd", "javascript:alert(1)":
             given = []
-            answer = {"device_code": "dc", "user_code": "ABCD", "verification_uri": address}
+            answer = {
+                "device_code": "dc",
+                "user_code": "ABCD",
+                "verification_uri": address,
+            }
             self.server.script("/device_authorization", body=answer)
             with self.subTest(address), self.captured_stderr() as shown:
                 self.error_of(UnsafeURL, self.device_client().login, given.append)
@@ -4044,12 +4111,12 @@ class DeviceTest(LoginCase):
                 self.device_login(open_browser=open_browser)
 
 
-# --- 8 HTTP -------------------------------------------------------------------------------
+# --- 8 HTTP ---------------------------------------------------------------------------
 
 
 class BearerTest(ServerCase):
-    """RFC 6750 section 5.3, RFC 9110 section 15.4: the token goes to the origin that it is meant
-    for and to no other, and redirects do not carry it away."""
+    """RFC 6750 section 5.3, RFC 9110 section 15.4: the token goes to the origin that it
+    is meant for and to no other, and redirects do not carry it away."""
 
     def setUp(self):
         super().setUp()
@@ -4152,7 +4219,9 @@ class BearerTest(ServerCase):
                 (self.other.url, self.other),
                 (localhost, self.server),
             ):
-                self.server.script("/v1/old", status, "", {"Location": url + "/v1/echo"})
+                self.server.script(
+                    "/v1/old", status, "", {"Location": url + "/v1/echo"}
+                )
                 answer = client.get("old", headers={"Cookie": HUSH, "X-Own": HUSH})
                 self.assertEqual(answer.url, url + "/v1/echo")
                 self.assertIsNone(answer.json()["authorization"])
@@ -4254,8 +4323,9 @@ class BearerTest(ServerCase):
 
 
 class KeepAliveTest(ServerCase):
-    """RFC 9112 section 9.3: connections are used again where the server allows it; what may be
-    done twice is sent again if a reused one was dead (RFC 9110 section 9.2.2)."""
+    """RFC 9112 section 9.3: connections are used again where the server allows it; what
+    may be done twice is sent again if a reused one was dead (RFC 9110 section
+    9.2.2)."""
 
     def test_one_connection_serves_the_token_and_all_requests(self):
         client = self.client()
@@ -4290,7 +4360,7 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(self.server.connections, 3)
         self.assertEqual(len(self.server.requests), 4)
 
-    def test_what_got_no_answer_on_a_reused_connection_is_sent_again_if_idempotent(self):
+    def test_what_is_idempotent_is_sent_again_if_a_reused_connection_was_dead(self):
         idempotent_requests = [
             ("GET", None),
             ("HEAD", None),
@@ -4357,7 +4427,9 @@ class KeepAliveTest(ServerCase):
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
             b"1\r\n{\r\n1;x=y\r\n}\r\n0\r\nX-Trailer: 1\r\n\r\n"
         )
-        hints = b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        hints = (
+            b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        )
         for answer in OK, chunked, hints + OK:
             with self.subTest(answer):
                 raw, client = self.raw_server_and_client([answer, answer])
@@ -4432,7 +4504,8 @@ class KeepAliveTest(ServerCase):
             client = self.client()
             with client.open("echo?n=1") as answer:
                 parts = [
-                    answer.read() if size is None else answer.read(size) for size in sizes
+                    answer.read() if size is None else answer.read(size)
+                    for size in sizes
                 ]
             self.assertEqual(b"".join(parts).endswith(b"}"), connections == 1)
             self.assert_works(client)
@@ -4467,7 +4540,7 @@ class KeepAliveTest(ServerCase):
                 self.assertTrue(raw.hung_up.wait(10))
 
     def test_a_connection_that_is_taken_during_a_close_is_not_closed(self):
-        # inside: client._connections.idle, to meet the moment between two steps of a thread
+        # inside: client._connections.idle, for a moment between two steps of a thread
         raw, client = self.raw_server_and_client([OK], [OK, OK])
         with client.open("x") as first:  # so there are two
             client.get("x")
@@ -4549,8 +4622,8 @@ class KeepAliveTest(ServerCase):
 
 
 class ProxyTest(ServerCase):
-    """RFC 9110 section 9.3.6. A FakeServer can be the proxy for plain HTTP: it answers itself,
-    whatever the host."""
+    """RFC 9110 section 9.3.6. A FakeServer can be the proxy for plain HTTP: it answers
+    itself, whatever the host."""
 
     CREDENTIALS = "Basic " + base64.b64encode(b"me:h-u-s-h/@").decode()
 
@@ -4578,8 +4651,8 @@ class ProxyTest(ServerCase):
                     ways[source].sendall(data)
 
     def client_behind_proxy(self, answer):
-        """A recording proxy, a TLS server, and a client that goes through the one to the
-        other."""
+        """A recording proxy, a TLS server, and a client that goes through the one to
+        the other."""
         raw = self.start_raw_server([answer])
         os.environ["https_proxy"] = self.with_password(raw.url)
         secure, context = self.start_tls_server()
@@ -4645,7 +4718,9 @@ class ProxyTest(ServerCase):
 
     @needs_ssl
     def test_a_tunnel_that_is_refused_is_a_network_error(self):
-        warnings.simplefilter("ignore", ResourceWarning)  # http.client's own, on Python 3.6
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # http.client's own, on Python 3.6
         _, secure, client = self.client_behind_proxy(
             b"HTTP/1.1 407 h-u-s-h\r\nContent-Length: 0\r\n\r\n"
         )
@@ -4682,7 +4757,9 @@ class ProxyTest(ServerCase):
 
     def test_plain_http_is_not_sent_through_a_proxy_on_this_machine_either(self):
         os.environ["http_proxy"] = self.proxy.url
-        self.proxy.script("/v1/old", 302, "", {"Location": "http://api.example/v1/echo"})
+        self.proxy.script(
+            "/v1/old", 302, "", {"Location": "http://api.example/v1/echo"}
+        )
         self.error_of(UnsafeURL, self.client().get, "old")
         paths = [request.path for request in self.proxy.requests]
         self.assertEqual(paths, ["/token", "/v1/old"])
@@ -4736,8 +4813,8 @@ class TLSTest(ServerCase):
 
 
 class RateLimitTest(ServerCase):
-    """RFC 6585 section 4, RFC 9110 section 10.2.3: RateLimited at once, or with max_wait after
-    so many seconds in all."""
+    """RFC 6585 section 4, RFC 9110 section 10.2.3: RateLimited at once, or with
+    max_wait after so many seconds in all."""
 
     def test_retry_after_is_found_wherever_the_server_puts_it(self):
         now = int(time.time())
@@ -4810,7 +4887,8 @@ class RateLimitTest(ServerCase):
         return client.get("echo").status_code
 
     def sleeps_and_result(self, max_wait, waits, call=None, status=429):
-        """How long a call sleeps whose first answers ask for these waits, and its end."""
+        """How long a call sleeps whose first answers ask for these waits, and its
+        end."""
         for seconds in waits:
             self.server.script("/v1/echo", status, "", {"Retry-After": str(seconds)})
         sleeps = []
@@ -4991,7 +5069,9 @@ class NetworkErrorTest(ServerCase):
         ):
             self.server.script(path, raw=raw)
             with self.subTest(path, raw=raw):
-                self.assertIn("time", self.message_of_network_error(client, socket.timeout))
+                self.assertIn(
+                    "time", self.message_of_network_error(client, socket.timeout)
+                )
 
     def test_a_server_that_does_not_speak_http(self):
         head = b"HTTP/1.1 200 OK\r\n"
@@ -5013,8 +5093,8 @@ class NetworkErrorTest(ServerCase):
 
 
 class TraceTest(ServerCase):
-    """The trace shows each message, and no secret: neither those that the client knows, nor what
-    has the name of one. It can never change what happens."""
+    """The trace shows each message, and no secret: neither those that the client knows,
+    nor what has the name of one. It can never change what happens."""
 
     BASIC = base64.b64encode(b"fake-app:fake%20secret%2F%C3%BC%2B%25%3A").decode()
 
@@ -5038,7 +5118,9 @@ class TraceTest(ServerCase):
     def test_it_shows_each_message_once(self):
         client = self.traced_client("fake-app")
         client.post("echo", json={"name": "Zoe"}, params={"q": "1"})
-        token_request, token_answer, request, answer = [text.lower() for text in self.trace]
+        token_request, token_answer, request, answer = [
+            text.lower() for text in self.trace
+        ]
         for part in "post /token grant_type=client_credentials content-type".split():
             self.assertIn(part, token_request)
         self.assertIn("basic ***", token_request)
@@ -5140,7 +5222,9 @@ class TraceTest(ServerCase):
             with self.subTest(location=mark):
                 self.server.script("/v1/y")
                 headers = {"Location": "/v1/y" + mark + query}
-                self.assert_masked_in(client, dict(status=302, body="", headers=headers))
+                self.assert_masked_in(
+                    client, dict(status=302, body="", headers=headers)
+                )
         del self.trace[:]
         self.server.script("/token", 400, query)
         self.error_of(TokenError, client.request_token, "urn:x", **fields)
@@ -5154,11 +5238,12 @@ class TraceTest(ServerCase):
         self.assertIn("/v1/echo", self.trace[2])
 
 
-# --- 9 Servers ----------------------------------------------------------------------------
+# --- 9 Servers ------------------------------------------------------------------------
 
 
 class DiscoveryTest(ServerCase):
-    """RFC 8414 section 3, and OpenID Connect Discovery: metadata count only for their issuer."""
+    """RFC 8414 section 3, and OpenID Connect Discovery: metadata count only for their
+    issuer."""
 
     RFC8414 = "/.well-known/oauth-authorization-server"
     OPENID = "/.well-known/openid-configuration"
@@ -5287,7 +5372,10 @@ class ProviderTest(Case):
         return client
 
     def test_what_a_server_wants_for_a_refresh_token_is_said_where_it_gave_none(self):
-        own = {"token_endpoint": "https://as.example/token", "offline": "the scope stay"}
+        own = {
+            "token_endpoint": "https://as.example/token",
+            "offline": "the scope stay",
+        }
         wishes = [
             ("x", "offline.access"),
             ("google", "access_type=offline"),
@@ -5302,7 +5390,6 @@ class ProviderTest(Case):
                 for part in "login()", "refresh token", wants:
                     self.assertIn(part, error)
 
-    # after test_what_a_server_wants_for_a_refresh_token_is_said_where_it_gave_none
     def test_where_a_server_wants_nothing_special_nothing_is_said(self):
         client = self.expired_client_of("spotify")
         error = str(self.error_of(LoginRequired, client.access_token))
@@ -5327,7 +5414,7 @@ class ProviderTest(Case):
                     self.assertEqual(sent, dict(parameters, **own))
 
 
-# --- 10 Command line ----------------------------------------------------------------------
+# --- 10 Command line ------------------------------------------------------------------
 
 
 class Shown(io.StringIO):
@@ -5352,7 +5439,9 @@ class CommandCase(LoginCase):
         os.environ["XDG_STATE_HOME"] = self.path("state")
         provider = self.server.provider("spotify")
         self.enter_context(mock.patch.dict(PROVIDERS, spotify=provider))
-        self.enter_context(mock.patch("oauth2min.LOGIN_TIME", 10))  # inside: not minutes
+        self.enter_context(
+            mock.patch("oauth2min.LOGIN_TIME", 10)
+        )  # inside: not minutes
         self.servers = ("spotify", ""), (self.server.url, self.server.url + "/v1/")
 
     def set_client(self, client_id):
@@ -5362,9 +5451,12 @@ class CommandCase(LoginCase):
             os.environ[name + "_CLIENT_ID"] = client_id
             os.environ[name + "_CLIENT_SECRET"] = secret
 
-    def output_of_main(self, line, *more, status=0, stdout=None, stderr=None, react=len):
-        """What a command writes to stdout and to stderr; it has to end with this status.
-        The line is split as a shell does it; what more there is, is an argument each."""
+    def output_of_main(
+        self, line, *more, status=0, stdout=None, stderr=None, react=len
+    ):
+        """What a command writes to stdout and to stderr; it has to end with this
+        status. The line is split as a shell does it; what more there is, is an argument
+        each."""
         out = stdout or io.StringIO()
         err = stderr or Shown(react)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -5437,7 +5529,9 @@ class CommandLineTest(CommandCase):
     def test_without_a_login_get_and_token_act_for_the_program(self):
         for server, base_url in self.servers:
             with self.subTest(server):
-                echo = self.json_of_main("get", server, base_url + "echo", "-p", "q=a b=ü")
+                echo = self.json_of_main(
+                    "get", server, base_url + "echo", "-p", "q=a b=ü"
+                )
                 self.assertEqual(echo["query"], {"q": "a b=ü"})
                 self.assertIn("403", self.error_line_of("get", server, base_url + "me"))
                 grant = {"grant_type": "client_credentials"}
@@ -5450,7 +5544,9 @@ class CommandLineTest(CommandCase):
                 shown = self.stderr_of_browser_login(server, *options)
                 self.assertRegex(shown, r"(?s)/authorize\?.*\nLogged in[.]\n$")
                 requests = self.server.requests
-                asked = [sent.query for sent in requests if sent.path == "/authorize"][-1]
+                asked = [sent.query for sent in requests if sent.path == "/authorize"][
+                    -1
+                ]
                 self.assertEqual(asked["scope"], SCOPE)
                 self.assertEqual(asked["login_hint"], "ada")
                 self.assertEqual(
@@ -5480,10 +5576,12 @@ class CommandLineTest(CommandCase):
 
     def test_a_second_login_has_nothing_to_do(self):
         for _ in range(2):
-            self.output_of_main("login spotify --no-browser", react=self.do_what_is_shown)
+            self.output_of_main(
+                "login spotify --no-browser", react=self.do_what_is_shown
+            )
         self.assertEqual(self.requested_paths().count("/authorize"), 1)
 
-    def test_a_login_replaces_the_token_of_another_grant_only_once_it_has_succeeded(self):
+    def test_a_login_replaces_the_token_of_another_grant_once_it_has_succeeded(self):
         self.output_of_main("token spotify")
         before = self.stored_records()
         browser = self.server.denying_browser
@@ -5498,7 +5596,7 @@ class CommandLineTest(CommandCase):
         [record] = after.values()
         self.assertEqual(record["grant_type"], "authorization_code")
 
-    def test_a_login_by_another_grant_does_not_replace_the_token_of_another_client(self):
+    def test_a_login_by_another_grant_does_not_replace_another_clients_token(self):
         self.server.device_interval = 0.01
         self.logged_in_client("fake-public", store=self.path())
         content = self.content_of()
@@ -5514,7 +5612,7 @@ class CommandLineTest(CommandCase):
         self.assertEqual(self.json_of_main("get spotify me")["id"], "ada")
         self.assertEqual(self.server.forms()[-1]["client_id"], "fake-public")
 
-    def test_token_prints_the_token_alone_and_asks_for_none_if_a_good_one_is_stored(self):
+    def test_token_prints_the_token_alone_and_asks_for_none_if_one_is_stored(self):
         for _ in range(2):
             shown = self.output_of_main("token spotify")
             [record] = self.stored_records().values()
@@ -5642,7 +5740,8 @@ class CommandOutputTest(CommandCase):
     COMPACT = {"separators": (",", ":")}
 
     def written_to_terminal(self, stream, *arguments):
-        """What a command shows whose stdout, or stderr, is a terminal; its other output."""
+        """What a command shows whose stdout, or stderr, is a terminal; its other
+        output."""
         master, slave = os.openpty()
         with open(master, "rb", 0) as far:
             with open(slave, "w") as near:
@@ -5736,7 +5835,9 @@ class CommandOutputTest(CommandCase):
         for part in "POST %s/token\n", "GET %s/v1/me\n", "POST %s/revoke\n":
             self.assertIn(part % self.server.url, trace)
         self.assertIn("\n200 OK\n", trace)
-        trace = re.sub(r"\S+/authorize\?\S+", "", trace)  # which the user has to see whole
+        trace = re.sub(
+            r"\S+/authorize\?\S+", "", trace
+        )  # which the user has to see whole
         names = "code", "state", "code_verifier", "device_code"
         secrets = [form[name] for form in forms for name in names if name in form]
         self.assertNotEqual(secrets, [])
@@ -5808,7 +5909,8 @@ class CommandOutputTest(CommandCase):
     def test_ctrl_c_is_130_without_a_traceback(self):
         code = """
             import signal, warnings, oauth2min
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
+            # Where it is ignored, a child would inherit that.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             warnings.simplefilter("ignore", ResourceWarning)  # of a connection in use
             sys.exit(oauth2min.main(sys.argv[1:]))
             """
@@ -5833,11 +5935,14 @@ class CommandOutputTest(CommandCase):
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.stdout.read().strip(), "")
             self.assertEqual(process.wait(), 130)
-            self.assertLess(time.monotonic() - started, 10)  # of the 30 that it would wait
+            self.assertLess(
+                time.monotonic() - started, 10
+            )  # of the 30 that it would wait
 
 
 class CommandErrorTest(CommandCase):
-    """Status 2 for a wrong command line, with the usage; 1 and one line for all else."""
+    """Status 2 for a wrong command line, with the usage; 1 and one line for all
+    else."""
 
     def test_a_wrong_command_line_is_2_and_says_so(self):
         wrong_lines = [
@@ -5885,7 +5990,9 @@ class CommandErrorTest(CommandCase):
         os.environ.update(SPOTIFY_CLIENT_ID="fake-public", SPOTIFY_SECRET="misspelt")
         del os.environ["SPOTIFY_CLIENT_SECRET"]
         line = self.error_line_of("get spotify me")
-        self.assertRegex(line, ": oauth2min login spotify, or set SPOTIFY_CLIENT_SECRET$")
+        self.assertRegex(
+            line, ": oauth2min login spotify, or set SPOTIFY_CLIENT_SECRET$"
+        )
         self.assertEqual(self.server.requests, [])
 
     def test_an_unknown_server_comes_before_what_is_missing(self):
@@ -5932,7 +6039,9 @@ class CommandErrorTest(CommandCase):
         rows = [
             Row(answer=dict(status=429), says="try again in 1 seconds"),
             Row(answer=dict(raw=b"x", close=True), says="broke off"),
-            Row(answer=dict(status=302, body="", headers=nowhere), says="leads nowhere"),
+            Row(
+                answer=dict(status=302, body="", headers=nowhere), says="leads nowhere"
+            ),
             Row(answer=dict(body="<html>"), says=".", options="--pages"),
             Row(answer=dict(body="[" * 100000), says=".", options="--pages"),
         ]
@@ -5966,7 +6075,9 @@ class CommandErrorTest(CommandCase):
         ]
         for line, name, says in troubles:
             with self.subTest(line, name=name):
-                self.assertRegex(self.error_line_of(line, "--store", self.path(name)), says)
+                self.assertRegex(
+                    self.error_line_of(line, "--store", self.path(name)), says
+                )
 
     def test_a_python_without_ssl_is_an_error_of_one_line_too(self):
         with mock.patch.dict(sys.modules, ssl=None, _ssl=None):
