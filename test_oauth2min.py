@@ -2489,21 +2489,15 @@ class TokenAnswerTest(ServerCase):
                 )
 
     def test_whatever_the_token_type_bearer_is_sent(self):
-        token_types = [
-            {},
-            {"token_type": "bearer"},
-            {"token_type": "BEARER"},
-            {"token_type": None},
-            {"token_type": "Application Access Token"},
-            {"token_type": 5},
-        ]
-        for token_type in token_types:
-            with self.subTest(token_type):
-                self.server.script("/token", 200, dict(token_type, access_token="t"))
+        kinds = "bearer", "BEARER", None, "Application Access Token", 5
+        answers = [{"access_token": "t", "token_type": kind} for kind in kinds]
+        answers.append({"access_token": "t"})
+        for answer in answers:
+            with self.subTest(answer):
+                self.server.script("/token", 200, answer)
                 self.server.script("/v1/echo")
                 self.client().get("echo")
-                sent = self.last_authorization()
-                self.assertEqual(sent, "Bearer t")
+                self.assertEqual(self.last_authorization(), "Bearer t")
 
     def test_an_error_is_one_whatever_the_status_and_the_form(self):
         late = {"error": "bad_code", "error_description": "Old"}

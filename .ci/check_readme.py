@@ -1,6 +1,6 @@
 """README.md does what it says: its programs, command lines, diagrams and tables.
 
-    python .ci/check_readme.py      # from the root; -v, and names of tests, as for unittest
+    python .ci/check_readme.py    # from the root; with -v and names as unittest
 
 What they share with the tests of the library, they take from test_oauth2min.py.
 """
@@ -62,9 +62,8 @@ class ReadmeTest(ServerCase):
     def table(self, title):
         """The rows under a heading, each a list of cells."""
         section = self.text.partition("\n## %s\n" % title)[2].partition("\n## ")[0]
-        return [line.split(" | ") for line in re.findall(r"(?m)^\| (.*) \|$", section)][
-            1:
-        ]
+        lines = re.findall(r"(?m)^\| (.*) \|$", section)
+        return [line.split(" | ") for line in lines[1:]]
 
     @staticmethod
     def replaced(text, pairs):
@@ -74,9 +73,8 @@ class ReadmeTest(ServerCase):
 
     def test_it_fits_a_terminal_a_readers_time_and_this_version(self):
         self.assertLessEqual(self.text.count("\n"), 380)
-        for line in re.sub(
-            r"(?ms)^```mermaid$.*?^```$|^\|.*?$", "", self.text
-        ).splitlines():
+        plain = re.sub(r"(?ms)^```mermaid$.*?^```$|^\|.*?$", "", self.text)
+        for line in plain.splitlines():
             self.assertLessEqual(len(line), 99, line)
         for line in "".join(self.blocks("(?:sh|console)")).splitlines():
             self.assertLessEqual(len(line), 80, line)
@@ -85,8 +83,8 @@ class ReadmeTest(ServerCase):
     # Programs
 
     def run_block(self, block):
-        """Runs it as it stands, but for where the servers are, and who the user is. Returns its
-        names, and the lines that it printed."""
+        """Runs it as it stands, but for where the servers are, and who the user is.
+        Returns its names, and the lines that it printed."""
         public = "SPOTIFY_CLIENT_SECRET" not in block
         environment = {
             "SPOTIFY_CLIENT_ID": "fake-public" if public else "fake-app",
@@ -94,14 +92,19 @@ class ReadmeTest(ServerCase):
             "BROWSER": "true",
         }
         names, output = {}, io.StringIO()
-        with mock.patch.dict(
-            os.environ, environment
-        ), self.captured_stderr(), mock.patch.dict(
-            PROVIDERS, spotify=self.server.metadata
-        ), mock.patch("webbrowser.open", self.server.browser), mock.patch(
-            "webbrowser.get", lambda: webbrowser.GenericBrowser("true")
-        ), mock.patch("oauth2min.LOGIN_TIME", 10), contextlib.redirect_stdout(output):
-            block = block.replace("https://auth.example.com", self.server.url)
+        browser = webbrowser.GenericBrowser("true")
+        block = block.replace("https://auth.example.com", self.server.url)
+        with contextlib.ExitStack() as stack:
+            for context in (
+                mock.patch.dict(os.environ, environment),
+                mock.patch.dict(PROVIDERS, spotify=self.server.metadata),
+                mock.patch("webbrowser.open", self.server.browser),
+                mock.patch("webbrowser.get", return_value=browser),
+                mock.patch("oauth2min.LOGIN_TIME", 10),
+                contextlib.redirect_stdout(output),
+                self.captured_stderr(),
+            ):
+                stack.enter_context(context)
             exec(compile(block, "README.md", "exec"), names)
         for value in names.values():
             if isinstance(value, Client):
@@ -159,7 +162,8 @@ class ReadmeTest(ServerCase):
     # Command lines
 
     def shell_blocks(self):
-        """Each a list of commands, with what they show, None where the page does not tell."""
+        """Each a list of commands, with what they show, None where the page does not
+        tell."""
         text = re.sub(r"(?ms)^```(?:python|mermaid)$.*?^```$", "", self.text)
         for fenced, indented in re.findall(
             r"(?ms)^```(?:sh|console)\n(.*?)^```$|((?:^    \S[^\n]*\n)+)", text
@@ -200,8 +204,8 @@ class ReadmeTest(ServerCase):
             os.chmod(name, 0o755)
 
     def on_a_terminal(self, script):
-        """What a shell that runs this shows to a user, who does what she is told to: opens an
-        address, types a code."""
+        """What a shell that runs this shows to a user, who does what she is told to:
+        opens an address, types a code."""
         with open("script", "w") as file:
             file.write(script)
         env = {
@@ -235,9 +239,8 @@ class ReadmeTest(ServerCase):
 
         def end():
             if shell.poll() is None:
-                os.killpg(
-                    shell.pid, signal.SIGKILL
-                )  # with the program that it waits for
+                # With the program that it waits for.
+                os.killpg(shell.pid, signal.SIGKILL)
 
         watchdog = threading.Timer(60, end)
         watchdog.start()
@@ -255,12 +258,12 @@ class ReadmeTest(ServerCase):
             shown += data
             for match in told.finditer(shown, done):
                 done, (url, code) = match.end(), match.groups(b"")
-                (self.server.browser if url else self.server.approve_device)(
-                    (url + code).decode()
-                )
-        return re.sub(
-            "[^\n]*\r", "", shown.decode().replace("\r\n", "\n")
-        )  # overwritten
+                if url:
+                    self.server.browser(url.decode())
+                else:
+                    self.server.approve_device(code.decode())
+        lines = shown.decode().replace("\r\n", "\n")
+        return re.sub("[^\n]*\r", "", lines)  # what was overwritten
 
     def test_each_command_line_is_one_that_the_next_test_runs_or_known(self):
         in_prose = re.findall(
@@ -269,18 +272,16 @@ class ReadmeTest(ServerCase):
         self.assertEqual(set(in_prose) - self.NOT_RUN, {self.FAKE_SERVER})
         commands = [command for block in self.shell_blocks() for command, _ in block]
         self.assertEqual(self.NOT_RUN - {*in_prose, *commands}, set())
-        self.assertEqual(
-            len(commands),
-            len(re.findall(r"(?m)^\$ ", self.text))
-            + "".join(self.blocks("sh")).count("\n")
-            + 2,
-        )  # none was overlooked
+        prompts = len(re.findall(r"(?m)^\$ ", self.text))
+        in_blocks = "".join(self.blocks("sh")).count("\n")
+        self.assertEqual(len(commands), prompts + in_blocks + 2)  # none was overlooked
 
     @unittest.skipUnless(hasattr(os, "openpty"), "there are no terminals here")
     def test_each_command_line_does_what_it_says(self):
-        """All in one shell, from the top to the bottom. Each block begins in the project, or
-        rather in a copy of it for which the fake server is Spotify. What the page shows is
-        compared; there, `...` stands for a part of a line or, alone, for any lines."""
+        """All in one shell, from the top to the bottom. Each block begins in the
+        project, or rather in a copy of it for which the fake server is Spotify. What
+        the page shows is compared; there, `...` stands for a part of a line or, alone,
+        for any lines."""
         url = self.server.url
         self.server.device_interval = 0.05
         here = [
@@ -364,8 +365,8 @@ class ReadmeTest(ServerCase):
     # Diagrams
 
     def test_each_diagram_shows_what_is_really_sent(self):
-        """The parameters of each request and of each answer; for requests also the endpoint, and
-        whether the client authenticates by Basic."""
+        """The parameters of each request and of each answer; for requests also the
+        endpoint, and whether the client authenticates by Basic."""
         messages = []
         names = {
             urllib.parse.urlsplit(str(url)).path: name
