@@ -450,9 +450,8 @@ class ServerCase(Case):
 
     def start_server(self, **settings):
         server = FakeServer(**settings).start()
-        self.addCleanup(
-            threading.Thread(target=server.close).start
-        )  # it takes its 20 ms
+        # It takes its 20 ms.
+        self.addCleanup(threading.Thread(target=server.close).start)
         self.addCleanup(lambda: self.assertEqual(server.unasked(), []))
         return server
 
@@ -1445,9 +1444,8 @@ class LogoutTest(ServerCase):
     def test_it_forgets_in_any_case_and_tells_whether_the_server_confirmed_it(self):
         invalid_token = {"status": 400, "body": {"error": "invalid_token"}}
         self.assertIs(self.logout_is_confirmed(), True)
-        self.assertIs(
-            self.logout_is_confirmed(invalid_token), True
-        )  # Google: it is gone
+        # Google: it is gone.
+        self.assertIs(self.logout_is_confirmed(invalid_token), True)
         for trouble in {"status": 503}, {"status": 400}, {"close": True}:
             with self.subTest(trouble):
                 self.assertIs(self.logout_is_confirmed(trouble), False)
@@ -1460,9 +1458,8 @@ class LogoutTest(ServerCase):
                 self.assertIs(self.logout_is_confirmed(metadata=metadata), False)
         null = dict(self.server.metadata, revocation_endpoint=None)
         self.assertIs(self.logout_is_confirmed(server=null), False)
-        self.assertIs(
-            self.logout_is_confirmed(server=nobody), False
-        )  # it has no metadata
+        # It has no metadata.
+        self.assertIs(self.logout_is_confirmed(server=nobody), False)
 
     def test_it_is_undone_by_nobody_who_shares_the_store(self):
         metadata = {"revocation_endpoint": None}
@@ -1876,9 +1873,8 @@ class RenewalTest(ServerCase):
         thread.start()
         self.assertTrue(asked.wait(10))  # so now it has the lock
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # that this is dangerous
+            # That this is dangerous.
+            warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if not child:
             try:
@@ -2331,9 +2327,8 @@ class ExchangeTest(ServerCase):
         self.assertEqual(self.server.forms(), [])
 
     def test_a_question_mark_in_an_error_description_hides_nothing(self):
-        client = (
-            self.client_without_login()
-        )  # RFC 3986 section 3.4: a query may hold one
+        # RFC 3986 section 3.4: a query may hold one.
+        client = self.client_without_login()
         asked = client.authorization_request()
         query = "error=access_denied&error_description=Why?&state=%s&iss=%s"
         query %= asked.state, self.server.url
@@ -3360,9 +3355,8 @@ class LoopbackTest(LoginCase):
         given = []
         for opener in False, given.append:
             with self.machine_with_browser() as opened:
-                shown = self.stderr_of_abandoned_login(
-                    self.client_without_login(), opener
-                )
+                client = self.client_without_login()
+                shown = self.stderr_of_abandoned_login(client, opener)
             self.assertEqual(opened.call_count, 0)
             (url,) = re.findall(r"\S+/authorize\?\S+", shown)
             self.assertTrue(url.startswith(self.server.url))
@@ -3383,9 +3377,7 @@ class LoopbackTest(LoginCase):
             Row(wish=None, found="firefox", environ=ssh, opened=False),
             Row(wish=None, found="firefox", environ=forwarded, opened=True),
             Row(wish=None, found="firefox", environ=other_end, opened=True),
-            Row(
-                wish=None, found="/usr/bin/w3m", environ={}, opened=False
-            ),  # text alone
+            Row(wish=None, found="/usr/bin/w3m", environ={}, opened=False),
             Row(wish=None, found=None, environ={}, opened=False),
             Row(wish=True, found="firefox", environ={}, opened=True),
             Row(wish=True, found="firefox", environ=ssh, opened=True),
@@ -3407,9 +3399,9 @@ class LoopbackTest(LoginCase):
         return self.server.forms()[-1]["redirect_uri"]
 
     def test_a_redirect_uri_without_a_port_gets_a_free_one(self):
-        addresses = ["http://127.0.0.1", "http://localhost"] + [
-            "http://[::1]"
-        ] * has_ipv6()
+        addresses = ["http://127.0.0.1", "http://localhost"]
+        if has_ipv6():
+            addresses.append("http://[::1]")
         for address in addresses:
             with self.subTest(address):
                 sent = self.redirect_uri_after_login(address + "/callback")
@@ -3499,9 +3491,7 @@ class NeighbourTest(LoginCase):
             threads[0].join()
         self.assertEqual(client.get("me").json()["id"], "ada")
         self.assertEqual(results[-1][0], 200)
-        self.assertEqual(
-            len(self.server.forms()), before + 1
-        )  # nobody else's code was sent
+        self.assert_token_requests(before + 1)  # nobody else's code was sent
         if isinstance(results[0], Exception):
             raise results[0]
         return results[0]
@@ -3525,7 +3515,7 @@ class NeighbourTest(LoginCase):
         head = "%s HTTP/1.1\r\nHost: %s\r\n" % (line, host)
         return head + "Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
-    def test_an_answer_without_our_state_and_no_other_twice_is_refused(self):
+    def test_an_answer_without_our_state_or_with_one_twice_is_refused(self):
         def requests(host, ours):
             queries = [
                 "",
@@ -3886,9 +3876,8 @@ class TerminalTest(ServerCase):
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
             self.wait_for_line(process, "KeyboardInterrupt")
-            self.assertLess(
-                time.monotonic() - started, 10
-            )  # of the 20 that it would wait
+            # Of the 20 that it would wait.
+            self.assertLess(time.monotonic() - started, 10)
             with (
                 socket.socket()
             ) as other:  # with this option, only a listener is in its way
@@ -4598,9 +4587,8 @@ class KeepAliveTest(ServerCase):
             )
 
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # the threads are the server's
+            # The threads are the server's.
+            warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if not child:
             status = 1
@@ -4712,9 +4700,8 @@ class ProxyTest(ServerCase):
 
     @needs_ssl
     def test_a_tunnel_that_is_refused_is_a_network_error(self):
-        warnings.simplefilter(
-            "ignore", ResourceWarning
-        )  # http.client's own, on Python 3.6
+        # http.client's own, on Python 3.6.
+        warnings.simplefilter("ignore", ResourceWarning)
         _, secure, client = self.client_behind_proxy(
             b"HTTP/1.1 407 h-u-s-h\r\nContent-Length: 0\r\n\r\n"
         )
@@ -5433,9 +5420,8 @@ class CommandCase(LoginCase):
         os.environ["XDG_STATE_HOME"] = self.path("state")
         provider = self.server.provider("spotify")
         self.enter_context(mock.patch.dict(PROVIDERS, spotify=provider))
-        self.enter_context(
-            mock.patch("oauth2min.LOGIN_TIME", 10)
-        )  # inside: not minutes
+        # inside: not minutes
+        self.enter_context(mock.patch("oauth2min.LOGIN_TIME", 10))
         self.servers = ("spotify", ""), (self.server.url, self.server.url + "/v1/")
 
     def set_client(self, client_id):
@@ -5829,9 +5815,8 @@ class CommandOutputTest(CommandCase):
         for part in "POST %s/token\n", "GET %s/v1/me\n", "POST %s/revoke\n":
             self.assertIn(part % self.server.url, trace)
         self.assertIn("\n200 OK\n", trace)
-        trace = re.sub(
-            r"\S+/authorize\?\S+", "", trace
-        )  # which the user has to see whole
+        # Which the user has to see whole.
+        trace = re.sub(r"\S+/authorize\?\S+", "", trace)
         names = "code", "state", "code_verifier", "device_code"
         secrets = [form[name] for form in forms for name in names if name in form]
         self.assertNotEqual(secrets, [])
@@ -5929,9 +5914,8 @@ class CommandOutputTest(CommandCase):
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.stdout.read().strip(), "")
             self.assertEqual(process.wait(), 130)
-            self.assertLess(
-                time.monotonic() - started, 10
-            )  # of the 30 that it would wait
+            # Of the 30 that it would wait.
+            self.assertLess(time.monotonic() - started, 10)
 
 
 class CommandErrorTest(CommandCase):
