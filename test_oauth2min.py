@@ -450,7 +450,7 @@ class ServerCase(Case):
 
     def start_server(self, **settings):
         server = FakeServer(**settings).start()
-        # It takes its 20 ms.
+        # close() takes its 20 ms.
         self.addCleanup(threading.Thread(target=server.close).start)
         self.addCleanup(lambda: self.assertEqual(server.unasked(), []))
         return server
@@ -513,6 +513,7 @@ class ServerCase(Case):
         return client
 
     def assert_token_requests(self, number):
+        """So many requests have come to the token endpoint."""
         self.assertEqual(len(self.server.forms()), number)
 
     def assert_works(self, client):
@@ -1873,7 +1874,7 @@ class RenewalTest(ServerCase):
         thread.start()
         self.assertTrue(asked.wait(10))  # so now it has the lock
         with warnings.catch_warnings():
-            # That this is dangerous.
+            # Python warns that this is dangerous.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if not child:
@@ -3594,9 +3595,8 @@ class NeighbourTest(LoginCase):
         for host, count in counts.items():
 
             def attack(address, state):
-                return self.threads_with_idle_connections(
-                    count, ("127.0.0.1", address[1])
-                )
+                address = "127.0.0.1", address[1]
+                return self.threads_with_idle_connections(count, address)
 
             with self.subTest(host):
                 uri = "http://%s/callback" % host
@@ -3876,7 +3876,7 @@ class TerminalTest(ServerCase):
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
             self.wait_for_line(process, "KeyboardInterrupt")
-            # Of the 20 that it would wait.
+            # Without the signal it would wait for 20 seconds.
             self.assertLess(time.monotonic() - started, 10)
             with (
                 socket.socket()
@@ -4700,7 +4700,7 @@ class ProxyTest(ServerCase):
 
     @needs_ssl
     def test_a_tunnel_that_is_refused_is_a_network_error(self):
-        # http.client's own, on Python 3.6.
+        # http.client warns, on Python 3.6.
         warnings.simplefilter("ignore", ResourceWarning)
         _, secure, client = self.client_behind_proxy(
             b"HTTP/1.1 407 h-u-s-h\r\nContent-Length: 0\r\n\r\n"
@@ -4712,9 +4712,8 @@ class ProxyTest(ServerCase):
         os.environ["no_proxy"] = "10.0.0.0/8, .example"
         for address in "http:/me:h-u-s-h@127.0.0.1:1", "http://me:h-u-s-h/@127.0.0.1:1":
             for variable in "http_proxy", "https_proxy":
-                with self.subTest(address), mock.patch.dict(
-                    os.environ, {variable: address}
-                ):
+                environ = mock.patch.dict(os.environ, {variable: address})
+                with self.subTest(address), environ:
                     error = self.error_of(ValueError, self.client)
                     self.assertIn(variable, str(error))
             handler = urllib.request.ProxyHandler({"https": address})
@@ -5203,9 +5202,8 @@ class TraceTest(ServerCase):
             with self.subTest(location=mark):
                 self.server.script("/v1/y")
                 headers = {"Location": "/v1/y" + mark + query}
-                self.assert_masked_in(
-                    client, dict(status=302, body="", headers=headers)
-                )
+                answer = dict(status=302, body="", headers=headers)
+                self.assert_masked_in(client, answer)
         del self.trace[:]
         self.server.script("/token", 400, query)
         self.error_of(TokenError, client.request_token, "urn:x", **fields)
@@ -5815,7 +5813,7 @@ class CommandOutputTest(CommandCase):
         for part in "POST %s/token\n", "GET %s/v1/me\n", "POST %s/revoke\n":
             self.assertIn(part % self.server.url, trace)
         self.assertIn("\n200 OK\n", trace)
-        # Which the user has to see whole.
+        # The user has to see this one whole.
         trace = re.sub(r"\S+/authorize\?\S+", "", trace)
         names = "code", "state", "code_verifier", "device_code"
         secrets = [form[name] for form in forms for name in names if name in form]
@@ -5914,7 +5912,7 @@ class CommandOutputTest(CommandCase):
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.stdout.read().strip(), "")
             self.assertEqual(process.wait(), 130)
-            # Of the 30 that it would wait.
+            # Without the signal it would wait for 30 seconds.
             self.assertLess(time.monotonic() - started, 10)
 
 
