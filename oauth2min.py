@@ -50,9 +50,9 @@ import zlib
 from collections import deque, namedtuple
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
-from http.client import RemoteDisconnected
+from http.client import InvalidURL, RemoteDisconnected
 from urllib.error import URLError
-from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlencode, urljoin, urlsplit
 from urllib.request import BaseHandler, HTTPErrorProcessor, OpenerDirector, ProxyHandler, Request
 from urllib.request import getproxies
 
@@ -249,7 +249,7 @@ class Client:
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
         address = _absolute(self._base_url, url, params)
-        return self._http.read(self._send(_Request(_method(method), address, sent, body)))
+        return self._http.read(self._send(_Request(method, address, sent, body)), MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large for
@@ -259,7 +259,7 @@ class Client:
             url = Request(_absolute(self._base_url, url))
         headers = {**self._headers, **_own_headers(dict(url.header_items()))}
         address = _absolute(None, url.full_url)
-        request = _Request(_method(url.get_method()), address, headers, url.data)
+        request = _Request(url.get_method(), address, headers, url.data)
         return self._http.stream(self._send(request))
 
     def pages(self, url: str, params: "Params" = None, next: "Next" = None) -> "Iterator[Any]":
@@ -298,10 +298,8 @@ class Client:
     def token(self) -> "Token | None":
         """The current Token, good or not, out of memory or else out of the store. Assigning one
         saves it in the store too; assigning None forgets it in both."""
-        kept = self._keeper.kept
-        if kept is None:
-            with self._keeper.alone():
-                kept = self._keeper.newest()
+        with self._keeper.alone():
+            kept = self._keeper.kept or self._keeper.newest()
         return kept and kept.token
 
     @token.setter
@@ -337,7 +335,10 @@ class Client:
         if token:
             return token
         if self._grant_type == DEVICE_CODE:
-            return self._device_login(open_browser, timeout, parameters)
+            form = {"scope": self._keeper.scope or None, **parameters}
+            fields = self._endpoint.post("device_authorization_endpoint", form, "user_code")
+            self.token = token = _device_token(fields, open_browser, timeout, self.request_token)
+            return token
         with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
             _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\n"
@@ -357,15 +358,6 @@ class Client:
                 raise
             return None
         return kept.token if _covers(kept.scope, self._keeper.scope) else None
-
-    def _device_login(self, open_browser, timeout, parameters):
-        form = {"scope": self._keeper.scope or None, **parameters}
-        device = _Device(self._endpoint.post("device_authorization_endpoint", form, "user_code"))
-        _say(f"To log in, open this address in any browser, and type the code {device.user_code} "
-             f"there:\n\n{device.verification_uri}\n")
-        _browse(device.verification_uri, open_browser or False)
-        self.token = token = device.poll(self.request_token, timeout)
-        return token
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
@@ -428,13 +420,14 @@ class Client:
         kept = self._keeper.good(self.request_token)
         while True:
             # 1. The token goes on a copy: the request stays as the caller meant it.
-            last, answer = self._http.follow(request.with_bearer(kept.token.access_token))
+            bearer = request.with_bearer(kept.token.access_token)
+            request, answer = self._http.follow(bearer)
             if answer.status < 400:
                 self._keeper.accept(kept)
                 return answer
-            error = _response_error(last, self._http.read(answer))
+            error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
-            is_home = "Authorization" in last.headers
+            is_home = "Authorization" in request.headers
             if answer.status != 401 or not is_home or self._keeper.is_unproven(kept):
                 raise error
             try:
@@ -495,7 +488,10 @@ class _TokenKeeper:
             try:
                 if self.failure is not failure:
                     raise self.failure  # of the renewal that we waited for
-                return self.renew(ask, kept)
+                kept = self.renew(ask, kept)
+                if rejected:
+                    self.unproven = kept.token.access_token, time.monotonic()
+                return kept
             except (OSError, OAuth2Error) as error:
                 self.failure = copy.copy(error)  # without its traceback, which holds on to much
                 # It was renewed early: until its end the old one is as good as it was.
@@ -505,6 +501,7 @@ class _TokenKeeper:
 
     def renew(self, ask, kept):
         """A new token from the server: by the refresh grant, or anew for a program."""
+        new = None
         try:
             new = self.refresh(ask, kept)
         except LoginRequired:
@@ -513,8 +510,8 @@ class _TokenKeeper:
                     self.save(kept._replace(renew_at=0))
                 self.kept = None
                 raise
+        if new is None:
             new = self.keep(ask("client_credentials", scope=self.scope or None), self.scope)
-        self.unproven = new.token.access_token, time.monotonic()
         return new
 
     def refresh(self, ask, kept):
@@ -671,7 +668,7 @@ def _code(asked, response, server):
         raise AuthorizationError("this is no answer to our request (its state is another), so "
                                  "nothing was sent: log in again, in one window")
     _check_issuer(fields, server)
-    if "error" not in fields:
+    if not fields.get("error"):
         return fields["code"]
     advice = "check client_id, redirect_uri and scope against what is registered there"
     if fields["error"] == "access_denied":
@@ -732,6 +729,7 @@ class _TokenEndpoint:
         form = {**form, **proof}
         secrets = [form[name] for name in form if re.fullmatch(_SECRET_NAMES, name)]
         secrets += [self.client_secret, headers.get("Authorization", "")[len("Basic "):]]
+        secrets = [str(secret) for secret in secrets]
         headers = {**headers, "Accept": "application/json", "Content-type": _FORM}
         request = _Request("POST", self.server.endpoint(endpoint), headers, _form(form).encode(),
                            secrets, spends=True)
@@ -822,7 +820,7 @@ def _words(fields):
 
 def _in_their_words(kind, words, secrets, where, advice):
     """An error of this kind, in the server's words as far as they are fit for a message."""
-    words = [word and _one_line(word, secrets) for word in words]
+    words = [word and _one_line(word, secrets) or None for word in words]
     error = kind(": ".join(filter(None, (where, *words[:2], advice))))
     error.error, error.error_description, error.error_uri = words
     return error
@@ -860,8 +858,10 @@ def _token(fields):
         return Token(fields["access_token"], texts.get("token_type", "Bearer"),
                      life and time.time() + life, texts.get("refresh_token"), scope or None, fields)
     except ValueError:
-        raise TokenError("the server gave a token that no header or form can hold: report that "
-                         "to its owner") from None
+        error = TokenError("the server gave a token that no header or form can hold: report that "
+                           "to its owner")
+        error.status = 200
+        raise error from None
 
 # --- Token file -------------------------------------------------------------------------
 
@@ -873,10 +873,9 @@ class TokenFile:
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
         path = os.path.expanduser(os.fspath(path))
-        _require(path and not path.startswith("~"),
-                 f"{path!r} is no path, or there is no home directory: name another")
-        _require(os.path.isfile(path) or not os.path.exists(path),
-                 f"{path!r} is no file: name another")
+        is_other = os.path.exists(path) and not os.path.isfile(path)
+        _require(path and not path.startswith("~") and not is_other,
+                 f"{path!r} is no path of a file, or there is no home directory: name another")
         self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
 
     def __repr__(self) -> str:
@@ -1185,50 +1184,44 @@ def _pasted(typed, asked, issuer):
         return _form({"code": unquote(word), "state": asked.state, "iss": issuer})
     return ""
 
-class _Device:
+def _device_token(fields, open_browser, timeout, ask):
     """The device grant (RFC 8628): the user types a short code on another device, and we ask the
-    token endpoint again and again whether that has happened."""
+    token endpoint again and again whether that has happened. Raises if it will not."""
+    url = fields.get("verification_uri") or fields.get("verification_url")  # the latter is Google's
+    # A terminal would obey what cannot be printed.
+    url, code = ("".join(filter(str.isprintable, str(text)[:2000])) for text in (url, fields["user_code"]))
+    _origin(url)  # UnsafeURL: there is none, or it could open a file
+    _say(f"To log in, open this address in any browser, and type the code {code} there:\n\n{url}\n")
+    _browse(url, open_browser or False)
+    interval = _seconds(fields.get("interval")) or 5
+    life = _seconds(fields.get("expires_in")) or LOGIN_TIME
+    deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
+    over = LoginRequired("nobody confirmed the code in time: call login() for a new one")
+    failure = over
+    while failure and time.monotonic() + interval < deadline:
+        time.sleep(interval)
+        try:
+            return ask(DEVICE_CODE, device_code=fields.get("device_code"))
+        except URLError as error:  # section 3.5: the network may come back
+            failure = error
+            interval *= 2
+        except TokenError as error:
+            failure = over
+            word = error.error or error.error_description  # the latter is Twitch's
+            if word == "expired_token":
+                break
+            if word == "slow_down":
+                interval += 5
+            elif word != "authorization_pending" and error.status < 500:
+                raise _denied(error, word) from None
+    raise failure
 
-    def __init__(self, fields):
-        # Google's name for it is older. A terminal would obey what cannot be printed.
-        url = str(fields.get("verification_uri") or fields.get("verification_url"))
-        self.verification_uri = "".join(filter(str.isprintable, url[:2000]))
-        _origin(self.verification_uri)  # UnsafeURL: there is none, or it could open a file
-        self.user_code = "".join(filter(str.isprintable, fields["user_code"][:2000]))
-        self.device_code = fields.get("device_code")
-        self.interval = _seconds(fields.get("interval")) or 5
-        self.life = _seconds(fields.get("expires_in")) or LOGIN_TIME
-
-    def poll(self, ask, seconds):
-        """The Token, as soon as the user has confirmed."""
-        life = self.life if seconds is None else min(self.life, seconds)
-        deadline = time.monotonic() + life
-        failure = over = LoginRequired("nobody confirmed the code in time: call login() for a new one")
-        while time.monotonic() + self.interval < deadline:
-            time.sleep(self.interval)
-            try:
-                return ask(DEVICE_CODE, device_code=self.device_code)
-            except URLError as error:  # section 3.5: the network may come back
-                failure = error
-                self.interval *= 2
-            except TokenError as error:
-                failure = over
-                if not self.goes_on(error):
-                    break
-        raise failure
-
-    def goes_on(self, error):
-        """Whether to ask again; raises if the answer is no (section 3.5)."""
-        word = error.error or error.error_description  # the latter is Twitch's
-        if word == "access_denied":
-            denied = AuthorizationError("the user said no")
-            denied.error = word
-            raise denied from None
-        if word == "slow_down":
-            self.interval += 5
-        elif word not in ("authorization_pending", "expired_token") and error.status < 500:
-            raise error
-        return word != "expired_token"
+def _denied(error, word):
+    if word != "access_denied":
+        return error
+    denied = AuthorizationError("the user said no")
+    denied.error = word
+    return denied
 
 # --- HTTP -------------------------------------------------------------------------------
 
@@ -1267,19 +1260,19 @@ class _Request(namedtuple("_Request", "method url headers body secrets spends"))
     something, a code for example, must not be lost on a connection that may be dead already."""
     __slots__ = ()
 
-    def __new__(cls, method, url, headers, body=None, secrets=(), spends=False):
-        return super().__new__(cls, method, url, headers, body, secrets, spends)
-
     def with_bearer(self, access_token):
         """RFC 6750 section 2.1."""
         headers = {**self.headers, "Authorization": "Bearer " + access_token}
         return self._replace(headers=headers, secrets=(*self.secrets, access_token))
 
     def is_repeatable(self):
-        return self.body is None or isinstance(self.body, bytes)
+        return isinstance(self.body, (bytes, type(None)))
+
+_Request.__new__.__defaults__ = None, (), False  # of the last three
 
 class _HTTP:
     """Sends requests and reads answers, by one opener made of urllib's handlers and ours."""
+    connections = None
 
     def __init__(self, context, handlers, trace, timeout, user_agent, allow_http):
         self.trace = trace
@@ -1301,14 +1294,18 @@ class _HTTP:
             self.opener.add_handler(handler)
 
     def close(self):
-        self.connections.close()
+        if self.connections:  # there are none if a setting was wrong
+            self.connections.close()
+
+    __del__ = close  # so it names nothing that is gone when the interpreter ends
 
     def open(self, request):
         """The answer to this one request, its body not yet read. URLError: there is none."""
         self.tell(request, f"{request.method} {request.url}", request.headers, request.body)
         headers = {"User-agent": self.user_agent, **request.headers}
         bearer = headers.pop("Authorization", None)
-        sent = Request(request.url, request.body, headers, method=request.method)
+        _require(re.fullmatch(_TOKEN, request.method), "a method is one word, such as GET")
+        sent = Request(request.url, request.body, headers, method=request.method.upper())
         sent.spends = request.spends
         if bearer:  # apart from the others, which urllib itself would send after a redirect
             sent.add_unredirected_header("Authorization", bearer)
@@ -1330,20 +1327,18 @@ class _HTTP:
             new = _redirected(request, response)
             if new is None:
                 break
-            last, request = request, new
+            request = new
         raise _response_error(request, response)
 
-    def read(self, answer, limit=MAX_CONTENT):
+    def read(self, answer, limit=MAX_ANSWER):
         """The whole answer. URLError: it is cut short, or too large. Where the status says all,
         a body that is broken or short costs nothing."""
         content = io.BytesIO()  # it gives its bytes away without making a copy of them
-        is_good = answer.status < 300
-        limit = limit if is_good else MAX_ANSWER
-        with answer, suppress(() if is_good else URLError):
+        with answer, suppress(() if answer.status < 300 else URLError):
             for part in _checked(_decoded(answer), answer.request):
                 content.write(part)
                 if content.tell() > limit:
-                    raise URLError(f"the answer is larger than {limit} bytes: use open()")
+                    raise URLError(f"the answer is larger than {limit} bytes: try open()")
         response = Response(answer.status, answer.headers, answer.url, content.getvalue())
         self.tell_answer(answer, response.content)
         return response
@@ -1378,25 +1373,25 @@ def _patiently(seconds, ask):
 
 def _redirected(request, response):
     """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""
-    method, body, headers = request.method, request.body, request.headers
-    becomes_get = method == "POST" and response.status_code < 303
-    if becomes_get or response.status_code == 303 and method != "HEAD":
-        method, body = "GET", None
-        headers = {name: headers[name] for name in headers if not name.startswith("Content-")}
-    new = request._replace(method=method, body=body, headers=headers)
     targets = set(response.headers.get_all("Location") or ())
-    if len(targets) != 1 or not new.is_repeatable():
+    status = response.status_code
+    becomes_get = status == 303 and request.method != "HEAD" or status < 303 and request.method == "POST"
+    if becomes_get:
+        headers = {name: text for name, text in request.headers.items() if name[:8] != "Content-"}
+        request = request._replace(method="GET", body=None, headers=headers)
+    if len(targets) != 1 or not request.is_repeatable():
         return None
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
-    url = _joined(request.url, quote(targets.pop().encode("latin-1"), _SAFE))
-    here, there = _origin(request.url), _origin(url)
+    url = _joined(response.url, quote(targets.pop().encode("latin-1"), _SAFE))
+    here, there = _origin(response.url), _origin(url)
     if here == there:
-        return new._replace(url=url)
-    if body is not None or here[0] > there[0]:  # "https" comes after "http"
-        raise UnsafeURL(f"{_without_query(request.url)} redirects to {_scheme_and_host(url)}: no "
+        return request._replace(url=url)
+    if request.body is not None or here[0] > there[0]:  # "https" comes after "http"
+        raise UnsafeURL(f"{_without_query(response.url)} redirects to {_scheme_and_host(url)}: no "
                         "https, or not for our data")
     # Neither the token nor the client's own headers are for there; but a part stays a part.
-    return new._replace(url=url, headers={name: headers[name] for name in headers if name == "Range"})
+    range_ = {name: text for name, text in request.headers.items() if name == "Range"}
+    return request._replace(url=url, headers=range_)
 
 def _response_error(request, response):
     """A ResponseError in the server's own words: those of its challenge (RFC 6750 section 3),
@@ -1468,8 +1463,9 @@ class _Connections(BaseHandler):
         self.idle = deque()  # the warmest is taken first, from the right
 
     def http_open(self, request):
-        if request.type != "https":
-            _secure_origin(request.full_url, self.allow_http)  # also where a proxy takes it on
+        if request.type != "https":  # neither to the server, nor to a proxy on the way
+            _secure_origin(request.full_url, self.allow_http)
+            _secure_origin(f"http://{request.host}", self.allow_http)
         headers = {**request.headers, **request.unredirected_hdrs}
         tunnel = request._tunnel_host
         login = headers.pop("Proxy-authorization", None) if tunnel else None
@@ -1519,12 +1515,11 @@ class _Connections(BaseHandler):
 
     def close(self, rest=0):
         """Closes the idle connections, the oldest first, but for so many."""
-        with suppress(IndexError):  # another thread was faster
+        try:
             while len(self.idle) > rest:
                 self.idle.popleft().close()
-
-    def __del__(self):
-        self.close()
+        except IndexError:
+            pass  # another thread was faster
 
 def _tls_context():
     import ssl
@@ -1539,7 +1534,9 @@ class _Connection(HTTPConnection):
     """One connection, to an origin or to a proxy, and the time that its request has."""
 
     def __init__(self, key, context):
-        super().__init__(key[2], 443 if context else 80)
+        self.default_port = 443 if context else 80
+        self.response_class = _Answer
+        super().__init__(key[2])
         self.key = key
         self.context = context  # None: without TLS
         self.idle_since = 0.0   # by the clock, which goes on while a laptop sleeps
@@ -1692,7 +1689,7 @@ class _Answer(HTTPResponse):
         first, *fields = self.lines()
         found = _STATUS_LINE.fullmatch(first)
         if not found or found.group(2) == "101":  # we never ask for another protocol
-            raise _BadAnswer(f"the status line {first[:80]!r}")
+            raise _BadAnswer(f"the status line begins with {first[:12]!r}")
         self.version = 10 if found.group(1) == "0" else 11
         self.status = self.code = int(found.group(2))
         self.reason = first[13:].strip()
@@ -1700,7 +1697,7 @@ class _Answer(HTTPResponse):
         for line in fields:
             found = _FIELD_LINE.fullmatch(line)
             if not found:
-                raise _BadAnswer(f"the field line {line[:80]!r}")
+                raise _BadAnswer(f"a field line begins with {line[:12]!r}")
             self.headers.set_raw(found.group(1), found.group(2).strip(" \t"))
 
     def lines(self):
@@ -1835,10 +1832,10 @@ def _gunzip(parts):
                 if inflater.eof:
                     break
                 block = inflater.decompress(piece, _BLOCK)
-                piece = inflater.unconsumed_tail or inflater.unused_data
                 while block:  # never more than this much at once
                     yield block
                     block = inflater.decompress(inflater.unconsumed_tail, _BLOCK)
+                piece = inflater.unused_data
     if inflater and not inflater.eof:
         raise _BadAnswer("the compressed data break off")
 
@@ -1855,7 +1852,9 @@ def _network_error(error, request):
     """What happened and what to do, without what http.client's own messages quote."""
     if isinstance(error, URLError):
         error = error.reason
-    if isinstance(error, ValueError):
+    if isinstance(error, UnsafeURL):
+        return error
+    if isinstance(error, (ValueError, InvalidURL)) and not isinstance(error, OSError):
         return ValueError("the address or a header has characters that HTTP does not allow")
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     said = _one_line(said, request.secrets)
@@ -1867,7 +1866,7 @@ def _network_error(error, request):
     elif isinstance(error, socket.timeout):
         text = "nothing came in time: try again, or raise timeout="
     elif not isinstance(error, OSError):
-        text = f"its answer broke off, or is not HTTP as it should be ({said})"
+        text = f"its answer broke off or is no HTTP ({said}): check the address, or try again"
     kind = type(error) if isinstance(error, OSError) else OSError
     number = [error.errno] if getattr(error, "errno", None) else []
     return URLError(kind(*number, f"no answer from {_scheme_and_host(request.url)}: {text}"))
@@ -2006,10 +2005,6 @@ def _body(data, value):
                         "open(urllib.request.Request(url, file))")
     return _form(data).encode(), {"Content-type": _FORM}
 
-def _method(method):
-    _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
-    return method.upper()
-
 def _own_headers(headers):
     """Headers as urllib spells them. ValueError: HTTP does not allow one, or it is ours to set."""
     checked = {str.capitalize(name): value for name, value in dict(headers or {}).items()}
@@ -2062,8 +2057,7 @@ def _covers(scope, wanted):
 def _store(store):
     if isinstance(store, (str, os.PathLike)):
         return TokenFile(store)
-    methods = [name for name in ("load", "save", "lock") if hasattr(store, name)]
-    _require(store is None or len(methods) == 3,
+    _require(store is None or hasattr(store, "save") and hasattr(store, "lock"),
              "store must be a path, or have load(), save(record) and lock()")
     return store
 
@@ -2271,22 +2265,60 @@ PROVIDERS: "dict[str, JSON]" = {
 
 # --- Command line -----------------------------------------------------------------------
 
+_USAGE = """\
+usage: oauth2min COMMAND SERVER ...
+
+  login  SERVER [--scope S] [--redirect-uri URI] [--device] [--no-browser] [-p KEY=VALUE]
+  get    SERVER URL [-p KEY=VALUE] [--pages] [-X METHOD] [--json JSON] [--scope S]
+  token  SERVER [--scope S]
+  logout SERVER
+
+SERVER is an issuer URL or one of: %s.
+
+  login     logs a user in
+  get       gets something from the API; URL may be relative to the API's base URL
+  token     prints an access token
+  logout    revokes the token and forgets it
+
+  --scope S             what the token is to be good for: words with spaces
+  --redirect-uri URI    as it is registered (http://127.0.0.1/callback)
+  --device              log in by a code that is typed on another device
+  --no-browser          only show the address
+  -p KEY=VALUE          a parameter; there may be several
+  --pages               get all pages of a listing, a line each
+  -X METHOD             another method than GET
+  --json JSON           a body to send, by POST
+  --store PATH          keep the token in this file
+  --trace               show the HTTP messages, secrets masked
+  --version, --help
+
+The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and
+SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and token
+act for that user, else for the program itself.
+"""
+
 def main(argv: "list[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Returns the exit status."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    args.body = _json(os.fsencode(args.json or "null"))
-    if args.json is not None and args.body is None or not all("=" in pair for pair in args.p):
-        parser.error("-p takes KEY=VALUE, and --json takes JSON")
-    if args.pages and (args.X or args.json):
-        parser.error("--pages only gets")
-    args.parameters = [tuple(pair.split("=", 1)) for pair in args.p]
+    words = sys.argv[1:] if argv is None else list(argv)
     sys.stdout = sys.stdout or io.StringIO()  # None: the shell has closed it
     sys.stderr = sys.stderr or io.StringIO()
+    if words == ["--version"]:
+        print(f"oauth2min {__version__}")
+        return 0
+    if {"-h", "--help"}.intersection(words):
+        print(_USAGE % ", ".join(PROVIDERS), end="")
+        return 0
+    try:
+        command, server, url, options = _parsed(*words)
+    except (TypeError, ValueError) as error:
+        line = re.search(f"(?m)^  ({' '.join(words[:1])} .*)", _USAGE)
+        usage = f"usage: oauth2min {line.group(1)}" if line else _USAGE.partition("\n\n  login  ")[0]
+        _say(f"{usage}\noauth2min: {error}; see oauth2min --help")
+        return 2
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_: _say(f"oauth2min: {text}")
-            args.run(args)
+            command(server, options, *url)
         return 0
     except KeyboardInterrupt:
         return 130
@@ -2295,67 +2327,70 @@ def main(argv: "list[str] | None" = None) -> int:
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else error
         text = str(getattr(reason, "strerror", None) or reason)  # without its "[Errno 111]"
-        _say("oauth2min: " + text.replace("call login()", f"oauth2min login {args.server}"))
+        _say("oauth2min: " + text.replace("call login()", f"oauth2min login {server}"))
     return 1
 
-def _parser():
-    import argparse
-    parser = argparse.ArgumentParser("oauth2min", description="An OAuth 2.0 client.", epilog=(
-        "The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and "
-        "SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and "
-        "token act for that user, else for the program itself."))
-    parser.add_argument("--version", action="version", version=f"oauth2min {__version__}")
-    parser.set_defaults(p=[], X=None, json=None, pages=False, scope=None)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.required = True  # an argument only since Python 3.7
-    server = "an issuer URL, or one of: " + ", ".join(PROVIDERS)
-    options = {
-        "url": {"metavar": "URL", "help": "whole, or relative to the API's base URL"},
-        "-X": {"metavar": "METHOD", "help": "another method than GET"},
-        "--json": {"help": "a body to send, by POST"},
-        "--pages": {"action": "store_true", "help": "get all pages, a line each"},
-        "--redirect-uri": {"metavar": "URI", "default": "http://127.0.0.1/callback",
-                           "help": "as registered (http://127.0.0.1/callback)"},
-        "--device": {"action": "store_true", "help": "by a code, on another device"},
-        "--no-browser": {"action": "store_true", "help": "only show the address"},
-        "-p": {"metavar": "KEY=VALUE", "action": "append", "default": [],
-               "help": "one parameter each"},
-        "--scope": {"help": "what the token is to be good for: words with spaces"},
-        "--store": {"metavar": "PATH", "help": "keep the token in this file"},
-        "--trace": {"action": "store_true", "help": "show the HTTP messages, secrets masked"},
-    }
-    for name, run, text, own in (
-            ("login", _login, "log a user in", "--redirect-uri --device --no-browser -p --scope"),
-            ("get", _get, "get something from the API", "url -X --json --pages -p --scope"),
-            ("token", _print_token, "print an access token", "--scope"),
-            ("logout", _logout, "revoke and forget it", "")):
-        command = commands.add_parser(name, help=text, epilog=parser.epilog)
-        command.set_defaults(run=run)
-        command.add_argument("server", metavar="SERVER", help=server)
-        for option in own.split() + ["--store", "--trace"]:
-            command.add_argument(option, **options[option])
-    return parser
+def _parsed(name="", *words):
+    """The function of a command, the server, what follows, and the options as a dict. ValueError
+    or TypeError: the command line is wrong."""
+    import getopt
+    _require(name in _COMMANDS, f"no command {name!r}")
+    command, more, short, long = _COMMANDS[name]
+    try:
+        pairs, words = getopt.gnu_getopt(words, short, long.split() + ["store=", "trace"])
+    except getopt.GetoptError as error:
+        raise ValueError(error) from None
+    _require(len(words) == 1 + more, f"{name} takes {'SERVER URL' if more else 'SERVER'}")
+    options = {"-p": [], **dict(pairs)}
+    options["-p"] = [tuple(text.split("=", 1)) for name, text in pairs if name == "-p"]
+    _require(all(len(pair) == 2 for pair in options["-p"]), "-p takes KEY=VALUE")
+    options["body"] = _json(os.fsencode(options.get("--json", "null")))
+    _require(options["body"] is not None or "--json" not in options, "--json takes JSON")
+    _require("--pages" not in options or not {"-X", "--json"} & options.keys(), "--pages only gets")
+    return command, words[0], words[1:], options
 
-def _login(args):
-    settings = _settings(args)
-    grant_type = DEVICE_CODE if args.device else "authorization_code"
-    settings["redirect_uri"] = args.redirect_uri
+def _login(server, options):
+    settings = _settings(server, options)
     store = settings["store"]
+    grant_type = DEVICE_CODE if "--device" in options else "authorization_code"
+    settings["redirect_uri"] = options.get("--redirect-uri", "http://127.0.0.1/callback")
     stored = _stored_grant_type(store) or grant_type
     before = Client(**settings, grant_type=stored)
     _ = before.token  # or a StoreError, before the user is asked
     if stored != grant_type:  # it is replaced, but only once this login has succeeded
         settings["store"] = None
     with Client(**settings, grant_type=grant_type) as client:
-        client.login(False if args.no_browser else None, None, **dict(args.parameters))
-        if stored != grant_type:
-            before.token = None
-            settings["store"] = store
-            Client(**settings, grant_type=grant_type).token = client.token
+        client.login(False if "--no-browser" in options else None, None, **dict(options["-p"]))
+    if stored != grant_type:
+        before.token = None
+        settings["store"] = store
+        Client(**settings, grant_type=grant_type).token = client.token
     _say("Logged in.")
 
-def _logout(args):
-    with _client(args) as client:
+def _get(server, options, url):
+    with _client(server, options) as client:
+        if "--pages" in options:
+            for page in client.pages(url, options["-p"]):
+                _print(_as_json(page))
+            return
+        body = options["body"]
+        method = options.get("-X", "GET" if body is None else "POST")
+        answer = client.request(method, url, options["-p"], json=body)
+        try:
+            _print(_as_json(answer.json(), indent=2 if sys.stdout.isatty() else None))
+        except ValueError:
+            if sys.stdout.isatty():
+                _print(answer.text)
+            else:
+                sys.stdout.buffer.write(answer.content)  # a picture, for example
+                sys.stdout.flush()
+
+def _print_token(server, options):
+    with _client(server, options) as client:
+        print(client.access_token(), flush=True)
+
+def _logout(server, options):
+    with _client(server, options, "logout") as client:
         had_token = client.token is not None
         if client.logout():
             _say("Revoked and forgotten.")
@@ -2364,60 +2399,41 @@ def _logout(args):
         else:
             _say("There was no token.")
 
-def _print_token(args):
-    with _client(args) as client:
-        print(client.access_token(), flush=True)
+_COMMANDS = {  # by name: its function, how many words follow the server, its options
+    "login": (_login, 0, "p:", "scope= redirect-uri= device no-browser"),
+    "get": (_get, 1, "p:X:", "scope= json= pages"),
+    "token": (_print_token, 0, "", "scope="),
+    "logout": (_logout, 0, "", ""),
+}
 
-def _get(args):
-    with _client(args) as client:
-        for page in client.pages(args.url, args.parameters) if args.pages else ():
-            _print(_as_json(page))
-        if args.pages:
-            return
-        method = args.X or ("GET" if args.body is None else "POST")
-        answer = client.request(method, args.url, args.parameters, json=args.body)
-        found = _json(answer.content)
-        if found is not None:
-            _print(_as_json(found, indent=2 if sys.stdout.isatty() else None))
-        elif sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
-            _print(answer.text)
-        else:
-            sys.stdout.buffer.write(answer.content)  # a picture, for example
-            sys.stdout.flush()
-
-def _settings(args):
-    """What a Client is made of, out of the arguments and the environment."""
-    _server_facts(args.server)  # an unknown name comes before a missing variable
-    name = _variable(args.server)
+def _settings(server, options):
+    """What a Client is made of, out of the options and the environment."""
+    _server_facts(server)  # an unknown name comes before a missing variable
+    name = _variable(server)
     client_id = os.environ.get(name + "_ID")
     _require(client_id, f"set {name}_ID in the environment, and {name}_SECRET unless the client is "
                         "public")
     folder = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
-    file = quote_plus(f"{args.server} {client_id}.json")
-    return {
-        "server": args.server,
-        "client_id": client_id,
-        "client_secret": os.environ.get(name + "_SECRET") or None,
-        "scope": args.scope,
-        "store": TokenFile(args.store or os.path.join(folder, "oauth2min", file)),
-        "trace": (lambda text: _say(text + "\n")) if args.trace else None,
-    }
+    file = quote_plus(f"{server} {client_id}.json")
+    trace = (lambda text: _say(text + "\n")) if "--trace" in options else None
+    return {"server": server, "client_id": client_id, "trace": trace,
+            "client_secret": os.environ.get(name + "_SECRET") or None,
+            "scope": options.get("--scope"),
+            "store": TokenFile(options.get("--store") or os.path.join(folder, "oauth2min", file))}
 
 def _variable(server):
     """How the variables of a server begin: SPOTIFY_CLIENT for "spotify"."""
     return ("OAUTH2" if "://" in server else re.sub(r"\W", "_", server).upper()) + "_CLIENT"
 
 def _stored_grant_type(store):
-    with store.lock():
-        return (store.load() or {}).get("grant_type")
+    return (store.load() or {}).get("grant_type")
 
-def _client(args):
+def _client(server, options, command=None):
     """The client of the user who is logged in, or else of the program itself."""
-    settings = _settings(args)
+    settings = _settings(server, options)
     grant_type = _stored_grant_type(settings["store"])
-    if grant_type is None and settings["client_secret"] is None and args.command != "logout":
-        raise LoginRequired("nobody is logged in: call login(), or set "
-                            f"{_variable(args.server)}_SECRET")
+    if not (grant_type or settings["client_secret"] or command == "logout"):
+        raise LoginRequired(f"nobody is logged in: call login(), or set {_variable(server)}_SECRET")
     return Client(**settings, grant_type=grant_type or "client_credentials")
 
 def _as_json(found, indent=None):
