@@ -61,11 +61,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
-    JSON = dict[str, Any]
     Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
-    Headers = Mapping[str, str] | None
-    Next = str | tuple[str, str] | Callable[[Any], str | None] | None
-    Browser = bool | Callable[[str], object] | None
 
 __version__ = "0.1.0"
 __all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client", "LoginRequired",
@@ -140,11 +136,11 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
     expires_at: "float | None"
     refresh_token: "str | None"
     scope: "str | None"
-    raw: "JSON | None"
+    raw: "dict[str, Any] | None"
 
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
-                scope: "str | None" = None, raw: "JSON | None" = None) -> "Token":
+                scope: "str | None" = None, raw: "dict[str, Any] | None" = None) -> "Token":
         # It goes into a header, where a line break would begin a field of the server's choice.
         _require(isinstance(access_token, str) and re.fullmatch("[!-~]+", access_token),
                  "an access token is a string of visible ASCII characters")
@@ -152,7 +148,7 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
         _require(expires_at is None or is_time,
                  "expires_at is a number of seconds, as time.time() gives, or None")
         for text in refresh_token, scope:
-            _require(text in (None, "") or _is_text(text),
+            _require(not text or _is_text(text),
                      "refresh_token and scope are strings that UTF-8 can hold, or None")
         return super().__new__(cls, access_token, token_type, expires_at, refresh_token or None,
                                scope, raw)
@@ -186,29 +182,28 @@ class Client:
                  client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
                  redirect_uri: str = "http://127.0.0.1/callback", store: object = None,
-                 base_url: "str | None" = None, headers: "Headers" = None,
+                 base_url: "str | None" = None, headers: "Mapping[str, str] | None" = None,
                  timeout: float = 30, max_wait: float = 0,
                  context: "ssl.SSLContext | None" = None,
                  handlers: "Iterable[BaseHandler]" = (),
                  trace: "Callable[[str], object] | None" = None) -> None:
-        _require(grant_type in GRANT_TYPES, "grant_type must be " + " or ".join(GRANT_TYPES))
-        _require(0 < timeout < 1e9, "timeout must be a number of seconds above 0")
-        _require(max_wait >= 0, "max_wait must be a number of seconds, or 0")
+        _require(grant_type in GRANT_TYPES, f"grant_type must be {' or '.join(GRANT_TYPES)}")
+        _require(0 < timeout < 1e9 and max_wait >= 0, "timeout and max_wait must be seconds")
         _require(trace is None or callable(trace), "trace must be a function, such as print")
         facts = _server_facts(server)
         self._base_url = _base_url(base_url or facts.get("base_url"), facts)
+        self._home = self._base_url and _origin(self._base_url)  # that the token is for
         self._grant_type = grant_type
         self._redirect_uri = _redirect_uri(redirect_uri)
         self._headers = _own_headers(headers)
         self._max_wait = max_wait
-        user_agent = self._headers.get("User-agent", "oauth2min/" + __version__)
+        user_agent = self._headers.get("User-agent", f"oauth2min/{__version__}")
         self._http = _HTTP(context, handlers, trace, timeout, user_agent, facts.get("allow_http"))
         self._server = _Server(facts, self._http)
         self._endpoint = _TokenEndpoint(self._server, client_id, client_secret, max_wait)
         issuer = facts.get("issuer") or facts["token_endpoint"]
         owner = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
-        hint = f", and for a refresh token ask for {facts['offline']}" if "offline" in facts else ""
-        self._keeper = _TokenKeeper(owner, _scope(scope), _store(store), hint)
+        self._keeper = _TokenKeeper(owner, _scope(scope), facts.get("offline"), _store(store))
 
     def __repr__(self) -> str:
         owner = self._keeper.owner
@@ -237,7 +232,7 @@ class Client:
 
     def request(self, method: str, url: str, params: "Params" = None,
                 data: "Params | bytes" = None, json: object = None,
-                headers: "Headers" = None) -> "Response":
+                headers: "Mapping[str, str] | None" = None) -> "Response":
         """Sends an authorized request and returns the answer, read to its end.
 
         data: a form (a mapping or pairs), or a body as it is (str or bytes). json: a body, too.
@@ -249,7 +244,8 @@ class Client:
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
         address = _absolute(self._base_url, url, params)
-        return self._http.read(self._send(_Request(method, address, sent, body)), MAX_CONTENT)
+        request = _Request(method.upper(), address, sent, body)
+        return self._http.read(self._send(request), MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large for
@@ -262,7 +258,9 @@ class Client:
         request = _Request(url.get_method(), address, headers, url.data)
         return self._http.stream(self._send(request))
 
-    def pages(self, url: str, params: "Params" = None, next: "Next" = None) -> "Iterator[Any]":
+    def pages(self, url: str, params: "Params" = None,
+              next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None,
+              ) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good then.
 
         The next page is found by `Link: rel=next` (RFC 8288), or by a link called `next` or
@@ -315,14 +313,13 @@ class Client:
         the metadata, the TLS context and the connections are shared. A web application makes
         one client, and one of these for each user."""
         client = copy.copy(self)
-        keeper = self._keeper
-        client._keeper = _TokenKeeper(keeper.owner, keeper.scope, _store(store), keeper.hint)
+        client._keeper = self._keeper.for_store(_store(store))
         return client
 
     # --- logging in and out ---
 
-    def login(self, open_browser: "Browser" = None, timeout: "float | None" = None,
-              **parameters: str) -> Token:
+    def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
+              timeout: "float | None" = None, **parameters: str) -> Token:
         """Makes sure that there is a usable token. The user is asked if there is none, if
         renewing it was refused, if more scope is wanted than was asked for last time, or if
         there are `parameters`, which go with the authorization request.
@@ -409,7 +406,8 @@ class Client:
 
     def _send(self, request):
         """The good answer to an API request, not yet read; else the error is raised."""
-        home = _secure_origin(self._base_url or request.url, self._http.allow_http)
+        home = self._home or _origin(request.url, self._http.allow_http)
+        _require(re.fullmatch(_TOKEN, request.method), "a method is one word, such as GET")
         if _origin(request.url) != home:  # nobody else sees the token
             raise UnsafeURL(f"the token is for {_without_query(self._base_url)}, not for "
                             f"{_without_query(request.url)}: use another Client")
@@ -452,11 +450,11 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
 
-    def __init__(self, owner, scope, store, hint):
+    def __init__(self, owner, scope, offline, store):
         # Whose the record in the store is: that of another owner is never used, nor replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
-        self.hint = hint        # what the server wants before it gives a refresh token
+        self.offline = offline  # what the server wants before it gives a refresh token
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
         # The record that the store held when we last read or wrote it. If another one is there,
@@ -472,6 +470,9 @@ class _TokenKeeper:
         # same thread may come in again, as a signal handler does: it is `inside` already.
         self.locks = {}
         self.inside = None
+
+    def for_store(self, store):
+        return _TokenKeeper(self.owner, self.scope, self.offline, store)
 
     def good(self, ask, rejected=None):
         """A good token other than the `rejected` one. `ask` is Client.request_token. Many may
@@ -517,8 +518,8 @@ class _TokenKeeper:
     def refresh(self, ask, kept):
         """The refresh grant (RFC 6749 section 6). LoginRequired: it cannot work, or not now."""
         if kept is None or kept.token.refresh_token is None:
-            raise LoginRequired("there is no good token, and nothing to renew one by: call login()"
-                                + (self.hint if kept else ""))
+            hint = f" (for a refresh token ask for {self.offline})" if kept and self.offline else ""
+            raise LoginRequired(f"there is no good token, nor one to renew it: call login(){hint}")
         old = kept.token
         try:
             new = ask("refresh_token", refresh_token=old.refresh_token)
@@ -707,6 +708,15 @@ def _check_issuer(fields, server):
 _PASSING = 408, 429, 500, 502, 503, 504, "temporarily_unavailable", "server_error", "slow_down"
 _REFUSING = 200, 400, 401, 403
 
+# What to do, by the server's word; None is for no word at all.
+_ADVICE = {
+    "invalid_grant": "the code or refresh token is used up, expired or another client's: log in "
+                     "again",
+    "invalid_client": "check client_id, client_secret and token_endpoint_auth_method (some servers "
+                      "misread a secret with odd characters: try client_secret_post)",
+    None: "that says neither yes nor no: is this the right address?",
+}
+
 class _TokenEndpoint:
     """Speaks with the authorization server for the client, with its credentials."""
 
@@ -728,59 +738,29 @@ class _TokenEndpoint:
         headers, proof = self.credentials()
         form = {**form, **proof}
         secrets = [form[name] for name in form if re.fullmatch(_SECRET_NAMES, name)]
-        secrets += [self.client_secret, headers.get("Authorization", "")[len("Basic "):]]
-        secrets = [str(secret) for secret in secrets]
+        secrets += [self.client_secret, *headers.get("Authorization", "").split()]
         headers = {**headers, "Accept": "application/json", "Content-type": _FORM}
         request = _Request("POST", self.server.endpoint(endpoint), headers, _form(form).encode(),
-                           secrets, spends=True)
+                           [str(secret) for secret in secrets], spends=True)
         http = self.server.http
-        answer = http.read(http.open(request), MAX_ANSWER)  # a redirect is not followed
+        answer = http.read(http.open(request))  # a redirect is not followed
         fields = _fields(answer)
         has_it = not needed or isinstance(fields.get(needed), str) and fields[needed]
         said_no = fields.get("error") or fields.get("ok") is False  # the latter is Slack's
         if answer.status_code < 300 and has_it and not said_no:
             return fields
-        raise self.error(answer, fields, needed, secrets)
+        raise _token_error(request, answer, fields)
 
     def credentials(self):
         """Headers and form fields that say who the client is (RFC 6749 section 2.3.1)."""
         method = self.server.get("token_endpoint_auth_method")
-        if method is None:
-            method = "client_secret_basic" if self.client_secret else "none"
-        if method == "client_secret_basic":
+        if method == "client_secret_basic" or method is None and self.client_secret:
             # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
             pair = [quote(text, safe="~") for text in (self.client_id, self.client_secret or "")]
             basic = base64.b64encode(":".join(pair).encode()).decode()
-            return {"Authorization": "Basic " + basic}, {}
+            return {"Authorization": f"Basic {basic}"}, {}
         secret = self.client_secret if method == "client_secret_post" else None
         return {}, {"client_id": self.client_id, "client_secret": secret}
-
-    def error(self, answer, fields, needed, secrets):
-        """A TokenError in the server's words, with advice on what to do: by its word, and only
-        without one by the status."""
-        words = _words(fields)
-        kind = _one_line(answer.headers.get("Content-Type", "an unknown type"), secrets)
-        advice = (f"no {needed or 'answer'} in {len(answer.content)} bytes of {kind}: is this the "
-                  "right address?")
-        wait = None
-        verdict = _verdict(answer, fields)
-        if verdict == "passing":
-            wait = _retry_after(answer) or 1.0
-            advice = f"try again in {wait:.0f} seconds"
-        elif words[0] == "invalid_grant":
-            advice = "the code or refresh token is used up, expired or another client's: log in again"
-        elif verdict == "client" or not words[0] and answer.status_code in (401, 403):
-            advice = "check client_id, client_secret and token_endpoint_auth_method"
-            if not re.fullmatch("[A-Za-z0-9_.~-]*", self.client_secret or ""):
-                advice += ": some servers misread such a secret, try client_secret_post"
-        elif words[0]:
-            advice = "check the grant type and the scope against what is registered there"
-        where = f"{_without_query(answer.url)} answered {answer.status_code}"
-        error = _in_their_words(TokenError, words, secrets, where, advice)
-        error.status = answer.status_code
-        error.retry_after = wait
-        error._verdict = verdict
-        return error
 
     def revoke(self, token):
         """Whether the server confirmed that the token is worth nothing now (RFC 7009). What
@@ -805,24 +785,25 @@ def _fields(answer):
     found = _json(answer.content)
     if isinstance(found, dict):
         return found
-    form = dict(parse_qsl(answer.text))  # GitHub sends a form where JSON is not asked for
-    return form if "access_token" in form or "error" in form else {}
+    form = dict(parse_qsl(answer.text))  # GitHub sends one where JSON is not asked for
+    return form if form.keys() & {"access_token", "error"} else {}
 
-def _words(fields):
-    """error, error_description and error_uri, out of the dialects that servers have; None is for
-    what is not said."""
-    error = fields.get("error")
-    text = fields.get("error_description", fields.get("message"))
-    if isinstance(error, dict):  # Facebook's has a type and a message
-        error, text = error.get("type"), error.get("message")
-    words = error, text, fields.get("error_uri")
-    return [word if word and isinstance(word, str) else None for word in words]
-
-def _in_their_words(kind, words, secrets, where, advice):
-    """An error of this kind, in the server's words as far as they are fit for a message."""
-    words = [word and _one_line(word, secrets) or None for word in words]
-    error = kind(": ".join(filter(None, (where, *words[:2], advice))))
-    error.error, error.error_description, error.error_uri = words
+def _token_error(request, answer, fields):
+    """In the server's words, with advice: by its word, and only without one by the status."""
+    words = _words(fields)
+    status = answer.status_code
+    verdict = _verdict(answer, fields)
+    word = words[0] or ("invalid_client" if status in (401, 403) else None)
+    advice = _ADVICE.get(word, "check the grant type and the scope against what is registered there")
+    wait = None
+    if verdict == "passing":
+        wait = _retry_after(answer) or 1.0
+        advice = f"try again in {wait:.0f} seconds"
+    where = f"{_without_query(answer.url)} answered {status}"
+    error = _in_their_words(TokenError, words, request.secrets, where, advice)
+    error.status = status
+    error.retry_after = wait
+    error._verdict = verdict
     return error
 
 def _verdict(answer, fields):
@@ -846,17 +827,34 @@ def _verdict(answer, fields):
         return "unclear"
     return "refused" if status in _REFUSING else "other"
 
+def _words(fields):
+    """error, error_description and error_uri, out of the dialects that servers have; None is for
+    what is not said."""
+    error = fields.get("error")
+    text = fields.get("error_description", fields.get("message"))
+    if isinstance(error, dict):  # Facebook's has a type and a message
+        error, text = error.get("type"), error.get("message")
+    words = error, text, fields.get("error_uri")
+    return [word if word and isinstance(word, str) else None for word in words]
+
+def _in_their_words(kind, words, secrets, where, advice):
+    """An error of this kind, in the server's words as far as they are fit for a message."""
+    words = [word and _one_line(word, secrets) or None for word in words]
+    error = kind(": ".join(filter(None, (where, *words[:2], advice))))
+    error.error, error.error_description, error.error_uri = words
+    return error
+
 def _token(fields):
     """A Token out of these fields (RFC 6749 section 5.1), with the liberties that servers take."""
     life = _seconds(fields.get("expires_in", fields.get("expires")))  # 0 is "not said"
-    texts = {name: text for name, text in fields.items() if isinstance(text, str) and text}
-    scope = fields.get("scope")
-    if isinstance(scope, list):
-        scope = " ".join(map(str, scope))
-    scope = " ".join(scope.replace(",", " ").split()) if isinstance(scope, str) else None  # GitHub
+    texts = {name: text for name, text in fields.items() if isinstance(text, str)}
+    scope = texts.get("scope", "").replace(",", " ").split()  # GitHub's has commas
+    if isinstance(fields.get("scope"), list):
+        scope = map(str, fields["scope"])
     try:
-        return Token(fields["access_token"], texts.get("token_type", "Bearer"),
-                     life and time.time() + life, texts.get("refresh_token"), scope or None, fields)
+        return Token(texts["access_token"], texts.get("token_type") or "Bearer",
+                     life and time.time() + life, texts.get("refresh_token"), " ".join(scope) or None,
+                     fields)
     except ValueError:
         error = TokenError("the server gave a token that no header or form can hold: report that "
                            "to its owner")
@@ -881,7 +879,7 @@ class TokenFile:
     def __repr__(self) -> str:
         return f"TokenFile({self.path!r})"
 
-    def load(self) -> "JSON | None":
+    def load(self) -> "dict[str, Any] | None":
         """The record; None without a file. StoreError: it cannot be read, or it is damaged and
         was moved aside."""
         try:
@@ -899,7 +897,7 @@ class TokenFile:
         raise StoreError(f"the token file {self.path} is damaged and is now called "
                          f"{self.path}.damaged: log in again")
 
-    def save(self, record: "JSON | None") -> None:
+    def save(self, record: "dict[str, Any] | None") -> None:
         """Replaces the record; None removes it. OSError: the disk does not take it."""
         new = self.path + ".new"
         with suppress(FileNotFoundError):
@@ -1226,8 +1224,9 @@ def _denied(error, word):
 # --- HTTP -------------------------------------------------------------------------------
 
 _FORM = "application/x-www-form-urlencoded"
+_SCHEMES = {"http", "https"}
 _REDIRECTS = 301, 302, 303, 307, 308
-_IDEMPOTENT = "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"  # RFC 9110 section 9.2.2
+_IDEMPOTENT = "GET HEAD OPTIONS TRACE PUT DELETE".split()  # RFC 9110 section 9.2.2
 _BLOCK = 1 << 16  # bytes that are read at once
 
 class Response(namedtuple("Response", "status_code headers url content")):
@@ -1262,7 +1261,7 @@ class _Request(namedtuple("_Request", "method url headers body secrets spends"))
 
     def with_bearer(self, access_token):
         """RFC 6750 section 2.1."""
-        headers = {**self.headers, "Authorization": "Bearer " + access_token}
+        headers = {**self.headers, "Authorization": f"Bearer {access_token}"}
         return self._replace(headers=headers, secrets=(*self.secrets, access_token))
 
     def is_repeatable(self):
@@ -1278,19 +1277,19 @@ class _HTTP:
         self.trace = trace
         self.timeout = timeout
         self.user_agent = user_agent
-        self.allow_http = bool(allow_http)
-        self.connections = _Connections(context, self.allow_http)
+        self.allow_http = allow_http
+        self.connections = _Connections(context, allow_http)
         self.opener = OpenerDirector()
         handlers = [HTTPErrorProcessor(), self.connections, *handlers]
         if not any(isinstance(handler, ProxyHandler) for handler in handlers):
-            proxies = getproxies().items()
-            handlers.append(ProxyHandler({name: url for name, url in proxies if name[:4] == "http"}))
+            proxies = getproxies()  # of those that exist, X509_USER_PROXY for one is no proxy
+            handlers.append(ProxyHandler({name: proxies[name] for name in proxies.keys() & _SCHEMES}))
         for handler in handlers:
             for name, address in getattr(handler, "proxies", {}).items():
-                # urllib's own errors would show the password, and it would send it in the clear.
-                _require(re.fullmatch(r"(?i)(http://)?[^/]+(/[^@]*)?", address),
-                         f"{name}_proxy must be like http://me:pass@host:3128: SOCKS and https "
-                         "proxies need a handler of your own in handlers=")
+                # urllib would send the password in the clear, and show it in its errors.
+                _require(re.fullmatch("(?i)(http://)?[^/]+(/[^@]*)?", address),
+                         f"{name}_proxy must be like http://me:pass@host:3128: for SOCKS, or https "
+                         "to the proxy, give a handler of your own in handlers=")
             self.opener.add_handler(handler)
 
     def close(self):
@@ -1304,12 +1303,12 @@ class _HTTP:
         self.tell(request, f"{request.method} {request.url}", request.headers, request.body)
         headers = {"User-agent": self.user_agent, **request.headers}
         bearer = headers.pop("Authorization", None)
-        _require(re.fullmatch(_TOKEN, request.method), "a method is one word, such as GET")
-        sent = Request(request.url, request.body, headers, method=request.method.upper())
-        sent.spends = request.spends
-        if bearer:  # apart from the others, which urllib itself would send after a redirect
-            sent.add_unredirected_header("Authorization", bearer)
         try:
+            sent = Request(request.url, request.body, method=request.method)
+            sent.headers = headers  # which are spelled as urllib does
+            sent.spends = request.spends
+            if bearer:  # apart from the others, which urllib itself would send after a redirect
+                sent.add_unredirected_header("Authorization", bearer)
             answer = self.opener.open(sent, timeout=self.timeout)
             answer.request = request
             return answer
@@ -1335,23 +1334,22 @@ class _HTTP:
         a body that is broken or short costs nothing."""
         content = io.BytesIO()  # it gives its bytes away without making a copy of them
         with answer, suppress(() if answer.status < 300 else URLError):
-            for part in _checked(_decoded(answer), answer.request):
+            for part in _checked(answer, _decoded):
                 content.write(part)
                 if content.tell() > limit:
                     raise URLError(f"the answer is larger than {limit} bytes: try open()")
-        response = Response(answer.status, answer.headers, answer.url, content.getvalue())
-        self.tell_answer(answer, response.content)
-        return response
+        content = content.getvalue()
+        self.tell_answer(answer, content)
+        return Response(answer.status, answer.headers, answer.url, content)
 
     def stream(self, answer):
-        self.tell_answer(answer, b"")
+        self.tell_answer(answer)
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
             answer.become_stream(self.timeout)
         return answer
 
-    def tell_answer(self, answer, content):
-        start = f"{answer.status} {getattr(answer, 'reason', '')}"
-        self.tell(answer.request, start, answer.headers, content)
+    def tell_answer(self, answer, content=b""):
+        self.tell(answer.request, f"{answer.status} {answer.msg}", answer.headers, content)
 
     def tell(self, request, start, headers, body):
         if self.trace:
@@ -1373,25 +1371,23 @@ def _patiently(seconds, ask):
 
 def _redirected(request, response):
     """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""
+    is_post = request.method == "POST" and response.status_code < 303
+    if is_post or response.status_code == 303 and request.method != "HEAD":
+        request = request._replace(method="GET", body=None)
     targets = set(response.headers.get_all("Location") or ())
-    status = response.status_code
-    becomes_get = status == 303 and request.method != "HEAD" or status < 303 and request.method == "POST"
-    if becomes_get:
-        headers = {name: text for name, text in request.headers.items() if name[:8] != "Content-"}
-        request = request._replace(method="GET", body=None, headers=headers)
     if len(targets) != 1 or not request.is_repeatable():
         return None
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
     url = _joined(response.url, quote(targets.pop().encode("latin-1"), _SAFE))
     here, there = _origin(response.url), _origin(url)
-    if here == there:
-        return request._replace(url=url)
-    if request.body is not None or here[0] > there[0]:  # "https" comes after "http"
+    if here != there and request.body or here[0] > there[0]:  # "https" comes after "http"
         raise UnsafeURL(f"{_without_query(response.url)} redirects to {_scheme_and_host(url)}: no "
                         "https, or not for our data")
-    # Neither the token nor the client's own headers are for there; but a part stays a part.
-    range_ = {name: text for name, text in request.headers.items() if name == "Range"}
-    return request._replace(url=url, headers=range_)
+    kept = request.headers
+    if here != there:  # neither the token nor our own headers are for there; a part stays one
+        kept = kept.keys() & {"Range"}
+    headers = {name: request.headers[name] for name in kept if request.body or name[:8] != "Content-"}
+    return request._replace(url=url, headers=headers)
 
 def _response_error(request, response):
     """A ResponseError in the server's own words: those of its challenge (RFC 6750 section 3),
@@ -1418,8 +1414,8 @@ def _said(found):
     if isinstance(found, list):
         found = found[0] if found else None
     if isinstance(found, dict):
-        names = "error_description", "message", "detail", "title", "error", "errors"
-        return next(filter(None, (_said(found.get(name)) for name in names)), None)
+        names = "error_description message detail title error errors".split()
+        return next(filter(None, [_said(found.get(name)) for name in names]), None)
     return found if isinstance(found, str) else None
 
 def _retry_after(response):
@@ -1430,7 +1426,7 @@ def _retry_after(response):
     if not (status == 429 or is_limit or is_used_up):
         return None
     now = _date(headers.get("Date")) or time.time()  # the server's clock counts, if it tells
-    for name in "Retry-After", "X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset":
+    for name in "Retry-After X-Rate-Limit-Reset X-RateLimit-Reset RateLimit-Reset".split():
         text = headers.get(name)
         number = _seconds(text) or _date(text) or text == "0"
         if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
@@ -1463,39 +1459,33 @@ class _Connections(BaseHandler):
         self.idle = deque()  # the warmest is taken first, from the right
 
     def http_open(self, request):
-        if request.type != "https":  # neither to the server, nor to a proxy on the way
-            _secure_origin(request.full_url, self.allow_http)
-            _secure_origin(f"http://{request.host}", self.allow_http)
-        headers = {**request.headers, **request.unredirected_hdrs}
+        if request.type == "http":
+            _origin(request.full_url, self.allow_http)
+            if request.has_proxy():
+                _origin(f"http://{request.host}", self.allow_http)
+        elif self.context is None:
+            self.context = _tls_context()
         tunnel = request._tunnel_host
+        host = urlsplit(request.full_url).netloc if request.has_proxy() else tunnel or request.host
+        headers = {"Host": host, "Accept-encoding": "identity", **request.headers,
+                   **request.unredirected_hdrs}
         login = headers.pop("Proxy-authorization", None) if tunnel else None
         # With the process: after a fork, two of them would talk over one connection.
         key = os.getpid(), request.type, request.host, tunnel, login
         idle = None if request.spends else self.take(key)
         if idle:
             try:
-                return self.answer(idle, request, headers)
+                return idle.answer(request, headers)
             except OSError as error:  # the server may have given it up just as we took it
-                is_whole = request.data is None or isinstance(request.data, bytes)
-                may_repeat = is_whole and request.get_method() in _IDEMPOTENT
-                if isinstance(error, socket.timeout) or not may_repeat:
+                may_repeat = request.get_method() in _IDEMPOTENT and not isinstance(error, socket.timeout)
+                if not may_repeat or not isinstance(request.data, (bytes, type(None))):
                     raise
-        if request.type == "https" and self.context is None:
-            self.context = _tls_context()
-        connection = _Connection(key, self.context if request.type == "https" else None)
-        return self.answer(connection, request, headers)
+        return _Connection(key, self).answer(request, headers)
 
     https_open = http_open
 
     def http_error_default(self, request, answer, *_):
         return answer  # for the caller to judge, where urllib raises HTTPError
-
-    def answer(self, connection, request, headers):
-        answer = connection.converse(request, headers)
-        answer.url = request.full_url
-        answer.msg = answer.reason  # as urlopen has it
-        answer.give_back = self.give_back
-        return answer
 
     def take(self, key):
         """The warmest idle connection that is still good, or None."""
@@ -1530,115 +1520,126 @@ def _tls_context():
         context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     return context
 
-class _Connection(HTTPConnection):
+class _Connection:
     """One connection, to an origin or to a proxy, and the time that its request has."""
+    sock = None       # while it is not open
+    patience = None   # seconds for each read, of a stream
+    idle_since = 0.0  # by the clock, which goes on while a laptop sleeps
 
-    def __init__(self, key, context):
-        self.default_port = 443 if context else 80
-        self.response_class = _Answer
-        super().__init__(key[2])
+    def __init__(self, key, owner):
         self.key = key
-        self.context = context  # None: without TLS
-        self.idle_since = 0.0   # by the clock, which goes on while a laptop sleeps
+        self.owner = owner
 
     def is_good(self):
         """Whether it may be used again. One that has something to say was closed, or speaks out
         of turn, which may be inside of TLS."""
-        is_young = 0 <= time.time() - self.idle_since < IDLE_TIME
-        return is_young and not self.sock.has_more()
-
-    def connect(self):
-        host, tunnel, login = self.key[2:]
-        super().connect()
-        self.sock = _Socket(self.sock)
-        self.sock.deadline = self.deadline
-        if tunnel:
-            self.open_tunnel(tunnel, login)
-        if self.context:
-            # No certificate has the dot that may end a name.
-            name = urlsplit("//" + (tunnel or host)).hostname.rstrip(".")
-            self.sock.sock = self.context.wrap_socket(self.sock.ready(), server_hostname=name)
-
-    def open_tunnel(self, tunnel, login):
-        """RFC 9110 section 9.3.6: beyond the proxy, TLS is between us and the server."""
-        login = f"Proxy-Authorization: {login}\r\n" if login else ""
-        self.sock.sendall(f"CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n{login}\r\n".encode())
-        answer = _Answer(self.sock, method="CONNECT")
-        answer.begin()
-        if not 200 <= answer.status < 300:
-            wants = ", it wants a user and a password" if answer.status == 407 else ""
-            raise OSError(f"the proxy does not connect us ({answer.status}{wants})")
-
-    def converse(self, request, headers):
-        """Sends the request, and returns the answer when its head is there."""
-        self.timeout = request.timeout
-        self.deadline = time.monotonic() + request.timeout
-        if self.sock:
-            self.sock.deadline = self.deadline
-            self.sock.patience = None
-        try:
-            is_sent = self.sends(request, headers)
-            answer = self.getresponse()
-        except BaseException:
-            self.close()
-            raise
-        answer.connection = self
-        answer.is_sent = is_sent
-        return answer
-
-    def sends(self, request, headers):
-        """Sends the request; False if it could not be sent to its end. Then the server has had
-        enough of it, and its answer may say why: a 413, or a 401."""
-        headers = {"Host": urlsplit(request.full_url).netloc, **headers}
-        try:
-            self.request(request.get_method(), request.selector, request.data, headers)
-        except (ConnectionError, socket.timeout):
-            if request.data is None or self.sock is None:
-                raise
-            self.sock.deadline = time.monotonic() + 1
-            return False
-        return True
-
-class _Socket:
-    """A socket with a deadline for all that is done with it."""
-
-    def __init__(self, sock):
-        self.sock = sock
-        self.deadline = 0.0   # monotonic time by which all must be over
-        self.patience = None  # or, for a stream, seconds for each read
+        says = getattr(self.sock, "pending", int)() or _readable(self.sock)
+        return not says and 0 <= time.time() - self.idle_since < IDLE_TIME
 
     def ready(self):
-        """The socket, for what is left of the time; socket.timeout if that is nothing."""
+        """The socket, for the time that is left; socket.timeout if there is none."""
         left = self.patience or self.deadline - time.monotonic()
         if left <= 0:
             raise socket.timeout("timed out")
         self.sock.settimeout(left)
         return self.sock
 
-    def sendall(self, data):
-        self.ready().sendall(data)
-
     def makefile(self, _):
         return io.BufferedReader(_Wire(self))
 
-    def has_more(self):
-        pending = getattr(self.sock, "pending", int)
-        return bool(pending()) or _readable(self.sock)
+    def connect(self, timeout):
+        scheme, host, tunnel, login = self.key[1:]
+        near, far = urlsplit(f"//{host}"), urlsplit(f"//{tunnel or host}")
+        port = 443 if scheme == "https" else 80
+        self.sock = socket.create_connection((near.hostname, near.port or port), timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tunnel:
+            self.open_tunnel(f"{far.hostname}:{far.port or port}", login)
+        if scheme == "https":
+            name = far.hostname.rstrip(".")  # no certificate has the dot that may end a name
+            self.sock = self.owner.context.wrap_socket(self.ready(), server_hostname=name)
+
+    def open_tunnel(self, target, login):
+        """RFC 9110 section 9.3.6: beyond the proxy, TLS is between us and the server."""
+        login = f"Proxy-Authorization: {login}\r\n" if login else ""
+        head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n"
+        self.ready().sendall(head.encode())
+        answer = _Answer(self, method="CONNECT")
+        answer.begin()
+        if not 200 <= answer.status < 300:
+            wants = ", it wants a user and a password" if answer.status == 407 else ""
+            raise OSError(f"the proxy does not connect us ({answer.status}{wants})")
+
+    def answer(self, request, headers):
+        """Sends the request, and returns the answer when its head is there."""
+        self.deadline = time.monotonic() + request.timeout
+        self.patience = None
+        try:
+            if self.sock is None:
+                self.connect(request.timeout)
+            is_sent = self.send(request, headers)
+            answer = _Answer(self, method=request.get_method())
+            answer.begin()
+        except BaseException:
+            self.close()
+            raise
+        answer.is_sent = is_sent
+        answer.connection = self
+        answer.url = request.full_url
+        answer.msg = answer.reason  # as urlopen has it
+        return answer
+
+    def send(self, request, headers):
+        """Sends the request, in one piece if its body is at hand. False: the server did not take
+        the whole of the body; its answer may say why, as a 413 or a 401 does."""
+        method, body = request.get_method(), request.data
+        is_file = not isinstance(body, (bytes, type(None)))
+        blocks = [body or b""]
+        if is_file:
+            headers["Transfer-encoding"] = "chunked"
+            blocks = _in_chunks(body)
+        elif body or method in ("PATCH", "POST", "PUT"):
+            headers["Content-length"] = len(blocks[0])
+        head = f"{method} {request.selector} HTTP/1.1\r\n"
+        head += "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        _require(head.count("\n") == len(headers) + 1, "a line break in a header")
+        start = f"{head}\r\n".encode("latin-1")
+        try:
+            for block in blocks:
+                self.ready().sendall(start + block)
+                start = b""
+                if is_file:
+                    self.deadline = time.monotonic() + request.timeout  # it may take its time
+        except (ConnectionError, socket.timeout):
+            if body is None:
+                raise
+            self.deadline = time.monotonic() + 1
+            return False
+        return True
 
     def close(self):
-        self.sock.close()
+        if self.sock:
+            self.sock.close()
+        self.sock = None
+
+def _in_chunks(body):
+    """The body, which is a file or an iterator, in chunks (RFC 9112 section 7.1)."""
+    blocks = iter(lambda: body.read(_BLOCK), b"") if hasattr(body, "read") else body
+    for block in blocks:
+        yield b"%x\r\n%b\r\n" % (len(block), block)
+    yield b"0\r\n\r\n"
 
 class _Wire(io.RawIOBase):
-    """What comes in on a socket. Its end is not the end of the socket."""
+    """What comes in on a connection, which does not end with it."""
 
-    def __init__(self, sock):
-        self.sock = sock
+    def __init__(self, connection):
+        self.connection = connection
 
     def readable(self):
         return True
 
     def readinto(self, buffer):
-        return self.sock.ready().recv_into(buffer)
+        return self.connection.ready().recv_into(buffer)
 
 def _readable(file):
     """Whether there is something to read, or the end. poll() takes any number of open files."""
@@ -1651,9 +1652,13 @@ def _readable(file):
 # --- HTTP: reading an answer ---
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
-_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?")
-_FIELD_LINE = re.compile(rf"({_TOKEN}):([^\r\n\0]*)")
+_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])((?: [^\r\n\0]*)?)\r?")
+_FIELD_LINE = re.compile(rf"(?m)^({_TOKEN}):([^\r\n\0]*)\r?\n")
+_FOLD = re.compile("\r?\n[ \t]+")  # a line that begins with a blank goes on (section 5.2)
+_EMPTY_LINE = re.compile(b"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+
+_LISTS = "transfer-encoding content-length connection content-encoding".split()
 
 class _BadAnswer(HTTPException):
     """What came is no HTTP, or it ends too early; the message says what was odd."""
@@ -1664,9 +1669,8 @@ class _Answer(HTTPResponse):
     http.client forgives in silence: after one odd field line it drops all the others; of a
     Transfer-Encoding or Content-Length that it does not understand it makes "until the end";
     and a body that is cut short can pass for whole. Here each of them is an error."""
-    give_back = connection = None
+    connection = None
     is_whole = False  # its body was read to the end
-    is_sent = True    # and so was the request
 
     def begin(self):
         """Reads the head, where http.client would do so by a function of its own."""
@@ -1680,67 +1684,66 @@ class _Answer(HTTPResponse):
                 break
         else:
             raise _BadAnswer(f"more than {MAX_INTERIM} interim answers")
-        is_chunked, size = self.frame()
-        self.parts = self.body(is_chunked, size)
+        self.parts = self.body(*self.frame())
         self.chunked = self.will_close = False  # for http.client: this is our business
         self.length = None
 
     def read_head(self):
-        first, *fields = self.lines()
-        found = _STATUS_LINE.fullmatch(first)
+        start, _, fields = self.lines().partition("\n")
+        fields = _FOLD.sub(" ", fields)
+        found = _STATUS_LINE.fullmatch(start)
         if not found or found.group(2) == "101":  # we never ask for another protocol
-            raise _BadAnswer(f"the status line begins with {first[:12]!r}")
-        self.version = 10 if found.group(1) == "0" else 11
+            raise _BadAnswer(f"a status line that begins with {start[:12]!r}")
+        self.version = int(found.group(1))  # after the "1."
         self.status = self.code = int(found.group(2))
-        self.reason = first[13:].strip()
-        self.headers = self.msg = HTTPMessage()
-        for line in fields:
-            found = _FIELD_LINE.fullmatch(line)
-            if not found:
-                raise _BadAnswer(f"a field line begins with {line[:12]!r}")
-            self.headers.set_raw(found.group(1), found.group(2).strip(" \t"))
+        self.reason = found.group(3).strip()
+        self.headers = HTTPMessage()
+        self.listed = {}  # the words of each field that is a list, in lower case
+        pairs = _FIELD_LINE.findall(fields)
+        if len(pairs) < fields.count("\n"):
+            odd = next(line for line in fields.split("\n") if not _FIELD_LINE.match(f"{line}\n"))
+            raise _BadAnswer(f"a field line that begins with {odd[:12]!r}")
+        if len(pairs) > MAX_FIELDS:
+            raise _BadAnswer(f"more than {MAX_FIELDS} fields")
+        for name, value in pairs:
+            value = value.strip(" \t")
+            self.headers.set_raw(name, value)
+            name = name.lower()
+            if name in _LISTS:
+                words = [word.strip(" \t") for word in value.lower().split(",")]
+                self.listed.setdefault(name, []).extend(words)
 
     def lines(self):
-        """The lines up to an empty one. A line that begins with a blank goes on with the one before
-        it (RFC 9112 section 5.2)."""
-        lines = []
-        while len(lines) <= MAX_FIELDS + 1:
-            line = self.file.readline(self.room + 1)
-            self.room -= len(line)
-            if self.room < 0 or not line:
-                break
-            if line in (b"\r\n", b"\n"):
-                text = re.sub("\r?\n[ \t]+", " ", b"".join(lines).decode("latin-1"))
-                return re.split("\r?\n", text)[:-1]
-            lines.append(line)
-        raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes or "
-                         f"{MAX_FIELDS} fields")
-
-    def words(self, name):
-        """The words of a field that is a list, of all its lines, in lower case."""
-        text = ",".join(self.headers.get_all(name) or ()).lower()
-        return [word.strip(" \t") for word in text.split(",")] if text else []
+        """The text of the lines up to an empty one."""
+        text = bytearray(b"\n")
+        end = None
+        while not end:
+            ahead = self.file.peek(1)
+            text += ahead
+            end = _EMPTY_LINE.search(text, max(0, len(text) - len(ahead) - 2))
+            size = len(ahead) - (len(text) - end.end() if end else 0)
+            self.file.read(size)
+            self.room -= size
+            if self.room < 0 or not ahead:
+                raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes")
+        return text[1:end.start() + 1].decode("latin-1")
 
     def frame(self):
         """Whether the body is in chunks, and its size in bytes (RFC 9112 section 6.3). None is
         for "until the connection ends"."""
-        codings = self.words("Transfer-Encoding")
-        sizes = set(self.words("Content-Length"))
-        options = self.words("Connection")
-        stays = "keep-alive" in options if self.version == 10 else "close" not in options
-        self.stays = stays and not (codings and sizes)
+        codings, sizes, options, _ = map(self.listed.get, _LISTS, [()] * 4)
+        stays = "close" not in options if self.version else "keep-alive" in options
+        self.stays = stays and bool(codings) != bool(sizes)
         if self._method == "HEAD" or self.status in (204, 304):
+            self.stays = stays
             return False, 0
         if codings:
-            if codings != ["chunked"]:
-                raise _BadAnswer(f"the Transfer-Encoding {', '.join(codings)[:80]!r}")
+            _understand(list(codings) == ["chunked"], "Transfer-Encoding", codings)
             return True, None
         if sizes:
-            size = sizes.pop()
-            if sizes or not re.fullmatch("[0-9]{1,15}", size):
-                raise _BadAnswer(f"the Content-Length {size[:80]!r}")
-            return False, int(size)
-        self.stays = False
+            _understand(len(set(sizes)) == 1 and re.fullmatch("[0-9]{1,15}", sizes[0]),
+                        "Content-Length", sizes)
+            return False, int(sizes[0])
         return False, None
 
     def body(self, is_chunked, size):
@@ -1757,7 +1760,7 @@ class _Answer(HTTPResponse):
         while size:
             part = self.file.read1(min(size, _BLOCK))
             if not part:
-                raise _BadAnswer("the answer breaks off")
+                raise _BadAnswer("a body that breaks off")
             size -= len(part)
             yield part
 
@@ -1767,7 +1770,7 @@ class _Answer(HTTPResponse):
         while size != 0:
             found = _CHUNK_SIZE.fullmatch(self.file.readline(4096))
             if not found:
-                raise _BadAnswer("a chunk without its size, or the answer breaks off")
+                raise _BadAnswer("a chunk without its size, or a body that breaks off")
             size = int(found.group(1), 16)
             yield from self.exactly(size)
             if size and self.file.readline(2) not in (b"\r\n", b"\n"):
@@ -1778,16 +1781,20 @@ class _Answer(HTTPResponse):
     def become_stream(self, patience):
         """From here on the body is read by the methods of http.client, and the time is
         `patience` seconds for each read."""
-        self.connection.sock.patience = patience
-        self.fp = io.BufferedReader(_Body(_checked(self.parts, self.request)))
+        self.connection.patience = patience
+        self.fp = io.BufferedReader(_Body(_checked(self, lambda answer: answer.parts)))
 
     def close(self):
         connection, self.connection = self.connection, None
         super().close()
         if connection and self.is_whole and self.is_sent and self.stays:
-            self.give_back(connection)
+            connection.owner.give_back(connection)
         elif connection:
             connection.close()
+
+def _understand(right, name, words):
+    if not right:
+        raise _BadAnswer(f"the {name} {', '.join(words)[:40]!r}")
 
 class _Body(io.RawIOBase):
     """The parts of a body as a file: its end is the end of the answer, else it is an error."""
@@ -1808,17 +1815,14 @@ class _Body(io.RawIOBase):
 
 def _decoded(answer):
     """The body, part by part, its content codings undone (RFC 9110 section 8.4)."""
-    parts = getattr(answer, "parts", None)
-    if parts is None:  # of a handler of the user's
-        parts = iter(lambda: answer.read(_BLOCK), b"")
-    codings = ",".join(answer.headers.get_all("Content-Encoding") or ()).lower().split(",")
-    for coding in reversed(codings):
-        coding = coding.strip(" \t")
-        if coding in ("gzip", "x-gzip"):
+    if not isinstance(answer, _Answer):  # but one that a handler of the user's gave us
+        return iter(lambda: answer.read(_BLOCK), b"")
+    parts = answer.parts
+    for coding in reversed(answer.listed.get("content-encoding", ())):
+        _understand(coding in ("gzip", "x-gzip", "identity", ""), "Content-Encoding", [coding])
+        if "gzip" in coding:
             parts = _gunzip(parts)
-        elif coding not in ("", "identity"):
-            raise _BadAnswer(f"the Content-Encoding {coding[:80]!r}, which we did not ask for")
-    yield from parts
+    return parts
 
 def _gunzip(parts):
     """What one or more gzip members hold; what follows the last one is ignored (RFC 1952)."""
@@ -1839,13 +1843,13 @@ def _gunzip(parts):
     if inflater and not inflater.eof:
         raise _BadAnswer("the compressed data break off")
 
-def _checked(parts, request):
-    """The same parts; whatever breaks becomes a URLError."""
+def _checked(answer, parts_of):
+    """The parts of the answer; whatever breaks becomes a URLError."""
     try:
-        yield from parts
+        yield from parts_of(answer)
         return
     except (OSError, HTTPException, EOFError, ValueError, zlib.error) as error:
-        failure = _network_error(error, request)
+        failure = _network_error(error, answer.request)
     raise failure
 
 def _network_error(error, request):
@@ -1854,19 +1858,19 @@ def _network_error(error, request):
         error = error.reason
     if isinstance(error, UnsafeURL):
         return error
-    if isinstance(error, (ValueError, InvalidURL)) and not isinstance(error, OSError):
-        return ValueError("the address or a header has characters that HTTP does not allow")
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     said = _one_line(said, request.secrets)
-    text = f"{said}: check the address, the network and the proxy settings"
     if "CERTIFICATE_VERIFY_FAILED" in said or type(error).__name__ == "CertificateError":
-        said = getattr(error, "verify_message", said)
-        text = (f"its certificate is not trusted ({said}): if the network has its own CA, name "
-                "its file in SSL_CERT_FILE, or pass context=")
+        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if the "
+                "network has its own CA, name its file in SSL_CERT_FILE, or pass context=")
     elif isinstance(error, socket.timeout):
         text = "nothing came in time: try again, or raise timeout="
-    elif not isinstance(error, OSError):
-        text = f"its answer broke off or is no HTTP ({said}): check the address, or try again"
+    elif isinstance(error, OSError):
+        text = f"{said}: check the address, the network and the proxy settings"
+    elif isinstance(error, (ValueError, InvalidURL)):
+        return ValueError("the address or a header has characters that HTTP does not allow")
+    else:
+        text = f"its answer is no HTTP, or broke off ({said}): check the address, or try again"
     kind = type(error) if isinstance(error, OSError) else OSError
     number = [error.errno] if getattr(error, "errno", None) else []
     return URLError(kind(*number, f"no answer from {_scheme_and_host(request.url)}: {text}"))
@@ -1926,13 +1930,13 @@ def _link_on_page(page):
         places = page.values()
     links = [place[name] for place in places if isinstance(place, dict)
              for name in _NEXT if place.get(name)]
-    if not links:
-        return None
-    _require(len(links) == 1, "this page has several next links: choose one with next='name.next'")
-    link = links[0].get("href") if isinstance(links[0], dict) else links[0]
-    _require(isinstance(link, str),
-             "what is called next on this page is no link: say what leads on with next=")
-    return link
+    _require(len(links) < 2, "this page has several next links: choose one with next='name.next'")
+    for link in links:
+        link = link.get("href") if isinstance(link, dict) else link
+        _require(isinstance(link, str),
+                 "what is called next on this page is no link: say what leads on with next=")
+        return link
+    return None
 
 def _at(page, path):
     """What is on the page under "a.b.c", or under this whole name."""
@@ -1952,6 +1956,7 @@ def _with_parameter(url, name, value):
 _SAFE = "%/:=&?~#+!$,;'@()*[]"  # has a meaning in an address, and stays as it is
 _LOOPBACK = re.compile(r"(?i)(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?")
 _URL = re.compile(r"(?i)(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)")
+_OURS = "Authorization Connection Content-length Host Transfer-encoding".split()
 
 def _require(right, rule):
     if not right:
@@ -1965,30 +1970,30 @@ def _joined(url, link):
 
 def _absolute(base_url, url, params=None):
     """The whole address, in the characters that HTTP allows."""
-    url = quote(url.strip(), _SAFE, None, "surrogatepass").partition("#")[0]
-    url = re.sub("%(?![0-9A-Fa-f]{2})", "%25", url)
+    url = url.strip().partition("#")[0]
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # it is relative: RFC 3986 section 4.2
-        _require(base_url, f"{_without_query(url)!r} is relative, and there is no base_url: "
-                           "complete it")
+        if not base_url:
+            raise ValueError(f"{_without_query(url)!r} is relative, and there is no base_url")
         slash = "" if url[:1] in ("", "?") else "/"
-        url = base_url.rstrip("/") + slash + url.lstrip("/")
-    query = _form(params or "")
-    return url + ("&" if "?" in url else "?") + query if query else url
+        url = f"{base_url.rstrip('/')}{slash}{url.lstrip('/')}"
+    query = _form(params) if params else ""
+    if query:
+        mark = "&" if "?" in url else "?"
+        url = f"{url}{mark}{query}"
+    return re.sub("%(?![0-9A-Fa-f]{2})", "%25", quote(url, _SAFE, None, "surrogatepass"))
 
 def _form(fields):
     """As HTML forms are sent. What is None is left out; a value may be several."""
-    if isinstance(fields, str):
-        return _utf8(fields).decode()
-    pairs = []
-    for name, value in fields.items() if hasattr(fields, "items") else fields:
-        is_one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
-        values = [value] if is_one else value
-        pairs += [(_utf8(name), _utf8(value)) for value in values if value is not None]
-    return urlencode(pairs)
-
-def _utf8(value):
+    pairs = fields.items() if hasattr(fields, "items") else fields
     with suppress(UnicodeEncodeError):  # whose repr shows the text
-        return value if isinstance(value, bytes) else str(value).encode()
+        if isinstance(fields, str):
+            return fields.encode().decode()
+        single = []
+        for name, value in pairs:
+            is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+            values = value if is_many else [value]
+            single += [(name, value) for value in values if value is not None]
+        return urlencode(single)
     raise ValueError("a parameter has characters that UTF-8 does not have")
 
 def _body(data, value):
@@ -1998,39 +2003,36 @@ def _body(data, value):
         return json.dumps(value, allow_nan=False).encode(), {"Content-type": "application/json"}
     if data is None:
         return None, {}
-    if isinstance(data, (str, bytes)):
-        return _utf8(data), {"Content-type": "application/octet-stream"}
+    if isinstance(data, bytes):
+        return data, {"Content-type": "application/octet-stream"}
     if hasattr(data, "read") or not hasattr(data, "__iter__"):
         raise TypeError("data must be a mapping, pairs, str or bytes: for a file, use "
                         "open(urllib.request.Request(url, file))")
-    return _form(data).encode(), {"Content-type": _FORM}
+    kind = "application/octet-stream" if isinstance(data, str) else _FORM
+    return _form(data).encode(), {"Content-type": kind}
 
 def _own_headers(headers):
     """Headers as urllib spells them. ValueError: HTTP does not allow one, or it is ours to set."""
-    checked = {str.capitalize(name): value for name, value in dict(headers or {}).items()}
-    for name, value in checked.items():
+    headers = dict(headers or {})
+    for name, value in headers.items():
         _require(re.fullmatch(_TOKEN, name) and re.fullmatch(r"[\t -~\x80-\xff]*", value),
                  "a header has characters that HTTP does not allow")
-        _require(name not in ("Authorization", "Content-length", "Transfer-encoding", "Host",
-                              "Connection"), f"the header {name} is the client's own")
-    return checked
+    headers = {name.capitalize(): value for name, value in headers.items()}
+    _require(not headers.keys() & _OURS, "Authorization, Connection, Content-Length, Host and "
+             "Transfer-Encoding are headers of the client's own")
+    return headers
 
-def _origin(url):
-    """Scheme, host and port: what a token belongs to. UnsafeURL: it is no web address."""
+def _origin(url, allow_http=True):
+    """Scheme, host and port: what a token belongs to. UnsafeURL: it is no web address or, without
+    `allow_http`, it is neither https nor on this machine."""
     match = _URL.match(url)
     if not match or int(match.group(3) or 0) > 65535:
         raise UnsafeURL(f"{_scheme_and_host(url)} is not a web address (https://host/path, "
                         "without a user)")
-    scheme, host, port = match.groups()
-    scheme = scheme.lower()
-    return scheme, host.lower(), int(port or (443 if scheme == "https" else 80))
-
-def _secure_origin(url, allow_http):
-    """The same, of an address that a secret may go to: https, or on this machine."""
-    origin = _origin(url)
-    if origin[0] == "http" and not allow_http and not _LOOPBACK.fullmatch(origin[1]):
+    scheme, host, port = match.group(1).lower(), match.group(2).lower(), match.group(3)
+    if scheme == "http" and not allow_http and not _LOOPBACK.fullmatch(host):
         raise UnsafeURL(f"{_scheme_and_host(url)} is not https, and not on this machine")
-    return origin
+    return scheme, host, int(port or (443 if scheme == "https" else 80))
 
 def _redirect_uri(uri):
     _require(re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri),  # RFC 6749 section 3.1.2
@@ -2070,7 +2072,7 @@ def _without_query(url):
     """An address without what may be secret in it: user, query, fragment."""
     scheme, mark, rest = _one_line(re.split("[?#]", url)[0]).rpartition("://")
     host, slash, path = rest.partition("/")
-    return scheme + mark + host.rpartition("@")[2] + slash + path
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 def _scheme_and_host(url):
     """The same without the path, which may be of a server's making."""
@@ -2080,12 +2082,15 @@ def _one_line(text, secrets=()):
     """What a server said, fit for a message: one bounded line, without the secrets we sent."""
     text = text[:8000]
     said = (text + unquote(text) + unquote_plus(text)).lower()
-    for secret in secrets:
-        if secret and len(secret) >= MIN_SECRET and secret.lower() in said:
-            return "(not shown: it repeats a secret)"
+    if any(secret.lower() in said for secret in _long(secrets)):
+        return "(not shown: it repeats a secret)"
     text = "".join(c if c.isprintable() else " " for c in text[:2000])
     text = " ".join(re.sub(r"\?\S+", "", text).split())
-    return text if len(text) <= 300 else text[:300] + "..."
+    return text if len(text) <= 300 else f"{text[:300]}..."
+
+def _long(secrets):
+    """Those that are worth looking for: a short one is in many a word."""
+    return [secret for secret in secrets if secret and len(secret) >= MIN_SECRET]
 
 def _as_text(start, headers, body, secrets):
     """A message as it goes over the wire, secrets masked: by value what we know, else by name."""
@@ -2094,9 +2099,8 @@ def _as_text(start, headers, body, secrets):
                   "\n".join(lines))
     if body and isinstance(body, bytes):
         text += "\n\n" + body[:20000].decode("utf-8", "replace")
-    for secret in secrets:
-        if secret and len(secret) >= MIN_SECRET:
-            text = text.replace(secret, "***")
+    for secret in _long(secrets):
+        text = text.replace(secret, "***")
     text = re.sub(rf'(?s)("(?:{_SECRET_NAMES})"\s*:\s*){_QUOTED}', r'\1"***"', text)
     return re.sub(rf"(?m)((?:[?&#]|^)(?:{_SECRET_NAMES})=)[^&\s]+", r"\1***", text)[:10000]
 
@@ -2107,12 +2111,9 @@ _CHARSETS = """ascii us-ascii utf-8 utf8 utf-16 utf-16le utf-16be utf-32 utf-32l
     shift_jis iso-2022-jp""".split()
 
 def _charset(content_type):
-    for parameter in content_type.lower().split(";"):
-        name, _, value = parameter.partition("=")
-        value = value.strip(" \t\"'")
-        if name.strip() == "charset" and value in _CHARSETS:
-            return value
-    return "utf-8"
+    found = re.search(r"(?i);\s*charset\s*=[\s\"']*([\w-]+)", content_type)
+    name = found.group(1).lower() if found else ""
+    return name if name in _CHARSETS else "utf-8"
 
 def _json(text):
     """What the JSON says (bytes: in the encoding that RFC 8259 detects); None if it is none."""
@@ -2121,7 +2122,7 @@ def _json(text):
 
 # --- Servers ----------------------------------------------------------------------------
 
-def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: float = 30) -> "JSON":
+def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: float = 30) -> "dict[str, Any]":
     """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or else from
     OpenID's. OAuth2Error: neither has it; the message says what was tried."""
     with closing(_HTTP(context, (), None, timeout, "oauth2min/" + __version__, False)) as http:
@@ -2172,7 +2173,7 @@ class _Server:
     def endpoint(self, name):
         url = self.get(name)
         _require(url, f"this needs {name!r}, which the server's metadata do not have")
-        _secure_origin(str(url), self.http.allow_http)
+        _origin(str(url), self.http.allow_http)
         return str(url)
 
 def _server_facts(server):
@@ -2188,20 +2189,20 @@ def _server_facts(server):
              "token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
     for name, url in server.items():
         if url and (name in ("issuer", "base_url") or name.endswith("_endpoint")):
-            _secure_origin(url, server.get("allow_http"))
+            _origin(url, server.get("allow_http"))
     return dict(server)
 
 def _base_url(url, facts):
     """The address that relative ones are appended to, checked; None if there is none."""
     if url is not None:
-        _secure_origin(url, facts.get("allow_http"))
+        _origin(url, facts.get("allow_http"))
         _require("?" not in url and "#" not in url, "base_url must be without a query: give "
                  "parameters with each request")
     return url
 
 # Servers that tutorials use and that publish no metadata, or not all that is needed. `offline`
 # is what a server wants to be asked before it gives a refresh token.
-PROVIDERS: "dict[str, JSON]" = {
+PROVIDERS: "dict[str, dict[str, Any]]" = {
     "spotify": {
         "authorization_endpoint": "https://accounts.spotify.com/authorize",
         "token_endpoint": "https://accounts.spotify.com/api/token",
