@@ -48,9 +48,8 @@ import time
 import warnings
 import zlib
 from collections import deque, namedtuple
-from contextlib import closing, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
-from http.client import InvalidURL, RemoteDisconnected
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPException, HTTPMessage, HTTPResponse, RemoteDisconnected
 from urllib.error import URLError
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlencode, urljoin, urlsplit
 from urllib.request import BaseHandler, HTTPErrorProcessor, OpenerDirector, ProxyHandler, Request
@@ -864,50 +863,55 @@ def _token(fields):
 # --- Token file -------------------------------------------------------------------------
 
 class TokenFile:
-    """Keeps a token in a JSON file, for you alone and safely for any number of processes: it is
-    replaced in one step, under a lock (a file beside it) that the system frees when its owner
-    dies. Another store has the same three methods; `load` and `save` are only called inside of
-    `with lock()`, and a record is a dict that JSON can hold, or None for nothing."""
+    """Keeps a token in a JSON file, for you alone and safely for any number of processes:
+    it is replaced in one step, under a lock (a file beside it) that the system frees when
+    its owner dies. Another store has the same three methods; `load` and `save` are only
+    called inside of `with lock()`, and a record is a dict that JSON can hold, or None for
+    nothing."""
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
-        path = os.path.expanduser(os.fspath(path))
-        is_other = os.path.exists(path) and not os.path.isfile(path)
-        _require(path and not path.startswith("~") and not is_other,
-                 f"{path!r} is no path of a file, or there is no home directory: name another")
-        self.path = os.path.realpath(path)  # a symbolic link stays one, its target is replaced
+        """ValueError: there is something else than a file at this path, such as a
+        folder."""
+        path = os.path.expanduser(path)
+        # A symbolic link stays one, its target is replaced.
+        self.path = os.path.realpath(path)
+        is_other = os.path.exists(self.path) and not os.path.isfile(self.path)
+        _require(not is_other and not path.startswith("~"),
+                 f"{path!r} is no path of a file, or there is no home directory: name "
+                 "another")
 
     def __repr__(self) -> str:
         return f"TokenFile({self.path!r})"
 
     def load(self) -> "dict[str, Any] | None":
-        """The record; None without a file. StoreError: it cannot be read, or it is damaged and
-        was moved aside."""
+        """Returns the record; None without a file. StoreError: the file cannot be read, or
+        it is damaged and was moved aside, so that the next login can save."""
         try:
             with open(self.path, "rb") as file:
                 record = _json(file.read())
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(f"cannot read the token file {self.path} ({error.strerror}): make it "
-                             "readable or name another") from None
-        if isinstance(record, dict):
-            return record
-        with suppress(OSError):
-            os.replace(self.path, self.path + ".damaged")
-        raise StoreError(f"the token file {self.path} is damaged and is now called "
-                         f"{self.path}.damaged: log in again")
+            raise StoreError(f"cannot read the token file {self.path} ({error.strerror}): "
+                             "make it readable or name another") from None
+        if not isinstance(record, dict):
+            os.replace(self.path, f"{self.path}.damaged")
+            raise StoreError(f"the token file {self.path} is damaged and is now called "
+                             f"{self.path}.damaged: log in again")
+        return record
 
     def save(self, record: "dict[str, Any] | None") -> None:
-        """Replaces the record; None removes it. OSError: the disk does not take it."""
-        new = self.path + ".new"
-        with suppress(FileNotFoundError):
-            os.unlink(new)  # left there by a process that was killed
+        """Replaces the record; None removes it, and what was moved aside. OSError: the disk
+        does not take it. Whenever the process is killed, the file holds the old record or
+        the new one, whole."""
+        new = f"{self.path}.new"
+        _remove(new)  # left there by a process that was killed
         if record is None:
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
+            _remove(self.path)
+            _remove(f"{self.path}.damaged")
             return
         try:
-            # O_EXCL: a file of our own, with this mode, and no link that somebody laid there.
+            # O_EXCL: a file of our own, with this mode, and no link that others laid there.
             file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(file, "w", encoding="utf-8") as writer:
                 json.dump(record, writer, indent=1)
@@ -915,116 +919,124 @@ class TokenFile:
                 os.fsync(file)  # before the rename, or a power cut leaves an empty file
             os.replace(new, self.path)
         finally:
-            with suppress(OSError):
-                os.unlink(new)  # it is only there if something failed, as on a full disk
+            _remove(new)  # it is only there if something failed, as on a full disk
 
     @contextmanager
     def lock(self) -> "Iterator[None]":
-        """Held by one thread of one process. Makes the folder; warns where locks are missing."""
-        file = None
-        try:
-            _make_folder(os.path.dirname(self.path))
-            file = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-            _lock(file)
-        except (OSError, ImportError) as error:
-            warnings.warn(f"cannot lock the token file {self.path} ({error}): let no other "
-                          "process use it", RuntimeWarning, stacklevel=4)
-        try:
+        """Held by one thread of one process. Makes the folder, with all that it is in.
+        Where there are no locks, it warns and goes on."""
+        from pathlib import Path
+        with ExitStack() as at_the_end:
+            try:
+                # One by one: os.makedirs gives this mode to the last one only.
+                for folder in reversed(Path(self.path).parents):
+                    folder.mkdir(0o700, exist_ok=True)
+                file = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                at_the_end.callback(os.close, file)
+                _flock(file, "LOCK_EX", "LK_LOCK")
+                # Closing is not enough: a forked child has the file open, too.
+                at_the_end.callback(_flock, file, "LOCK_UN", "LK_UNLCK")
+            except (OSError, ImportError) as error:
+                warnings.warn(f"cannot lock the token file {self.path} ({error}): let no "
+                              "other process use it", RuntimeWarning, stacklevel=4)
             yield
-        finally:
-            if file is not None:
-                with suppress(OSError, ImportError):
-                    _unlock(file)  # a forked child has the file open, too
-                os.close(file)
 
-def _make_folder(path):
-    if not os.path.isdir(path):
-        _make_folder(os.path.dirname(path))  # os.makedirs has this mode for the last one only
-        with suppress(FileExistsError):
-            os.mkdir(path, 0o700)
+def _remove(path):
+    """Removes a file, if there is one."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
-def _lock(file):
+def _flock(file, unix, windows):
+    """Locks or unlocks an open file, by the name that the operation has on Unix or on
+    Windows, and waits for as long as another process has the lock."""
     try:
         import fcntl
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, getattr(fcntl, unix))
     except ImportError:
         import msvcrt
         while True:
             try:
-                return msvcrt.locking(file, msvcrt.LK_LOCK, 1)
+                return msvcrt.locking(file, getattr(msvcrt, windows), 1)
             except OSError as error:
-                if error.errno != errno.EDEADLOCK:  # else it was not to be had in ten seconds
+                # This one: it was not to be had in ten seconds.
+                if error.errno != errno.EDEADLOCK:
                     raise
-
-def _unlock(file):
-    try:
-        import fcntl
-        fcntl.flock(file, fcntl.LOCK_UN)
-    except ImportError:
-        import msvcrt
-        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
 
 # --- Loopback and terminal --------------------------------------------------------------
 
 class _Callback:
-    """Waits for the browser to come back to a loopback address (RFC 8252 section 7.3), or for
-    that address pasted on the terminal. The end of the `with` block tells the browser how the
-    login ended: a page that said "success" before the exchange could be wrong."""
+    """Waits for the browser to come back to a loopback address (RFC 8252 section 7.3), or
+    for that address pasted on the terminal. The end of the `with` block tells the browser
+    how the login ended: a page that said "success" before the exchange could be wrong."""
 
     def __init__(self, redirect_uri):
         self.redirect_uri = redirect_uri  # with the port, once it is listened on
         self.state = ""                   # of the request that is waited for
         self.query = ""                   # of the true answer, once it came
-        self.page = ""                    # what to tell the browser, once `ended` is set
+        # What the browser gets when the login has `ended`; then it was `told`.
+        self.page = _page(200, "You are logged in", "You can close this page now.")
         self.ended = threading.Event()
-        self.told = threading.Event()     # the browser has its page
+        self.told = threading.Event()
         self.listeners = []
-        self.connections = deque()        # the oldest first
         parts = urlsplit(redirect_uri)
         if parts.scheme == "http" and _LOOPBACK.fullmatch(parts.netloc):
-            self.listen(parts, parts.hostname, parts.port or 0)
-        self.handler = _handler(self)
+            self.listen(parts)
 
-    def listen(self, parts, host, port):
-        for address in ("127.0.0.1", "::1") if host == "localhost" else (host,):
+    def listen(self, parts):
+        """Listens at the address, which is in `parts`, and on both families if it says
+        "localhost". There may be no IPv6 here; but if another program had that port, the
+        browser could take our code there. OSError: a port cannot be had."""
+        host = parts.hostname
+        port = parts.port or 0  # 0 is any that is free
+        addresses = [host]
+        if host == "localhost":  # no one knows which of them the browser will try
+            addresses = ["127.0.0.1", "::1"]
+        for address in addresses:
             try:
-                self.listeners.append(_listener(address, port))
+                listener = _listener(self, address, port)
             except OSError as error:
                 if self.listeners and error.errno != errno.EADDRINUSE:
                     break  # there is no IPv6
                 self.close()
-                raise OSError(error.errno, f"cannot listen on port {port} ({error.strerror}): end "
-                              "the program that does, or use another redirect_uri") from None
-            port = self.listeners[0].getsockname()[1]  # the second takes the same
-        host = f"[{host}]" if ":" in host else host
+                raise OSError(error.errno, f"cannot listen on port {port} "
+                              f"({error.strerror}): end the program that does, or use another "
+                              "redirect_uri") from None
+            self.listeners.append(listener)
+            port = listener.server_address[1]  # the second takes the same
+        if ":" in host:
+            host = f"[{host}]"
         self.redirect_uri = parts._replace(netloc=f"{host}:{port}").geturl()
 
     def __enter__(self):
         return self
 
     def __exit__(self, failure, *_):
-        self.page = _page("You are logged in", "You can close this page now.")
         if failure:
-            self.page = _page("The login failed", "The program that you came from says why.")
+            text = "The program that you came from says why."
+            self.page = _page(200, "The login failed", text)
         self.ended.set()
-        deadline = time.monotonic() + 2
-        while self.query and not self.told.is_set() and time.monotonic() < deadline:
-            self.accept()  # a page that was reloaded during the exchange asks anew
+        if self.query:
+            self.told.wait(2)  # seconds; if the program ends before, no page is sent
         self.close()
 
     def close(self):
+        """Frees the ports at once, for the next login or another program."""
         for listener in self.listeners:
-            listener.close()
+            listener.shutdown()
+            listener.server_close()
 
     def wait(self, asked, seconds, issuer):
-        """The query that the browser came back with, or what was pasted."""
+        """Returns the query that the browser came back with, or what was pasted.
+        LoginRequired: the time is over. It never blocks for long: Ctrl-C must work at once,
+        and Windows cannot wait for a terminal and a socket together."""
         self.state = asked.state
         deadline = time.monotonic() + seconds
         typed = ""
         while not self.query:
             if time.monotonic() > deadline:
-                raise LoginRequired(f"nobody logged in within {seconds:g} seconds: try again")
-            self.accept()
+                raise LoginRequired(f"nobody logged in within {seconds:g} seconds: try "
+                                    "again")
+            time.sleep(0.01)
             more = _typed()
             typed += more
             # An address with line breaks in it comes in pieces: wait for the last one.
@@ -1033,93 +1045,85 @@ class _Callback:
                 if pasted:
                     return pasted
                 typed = ""
-                _say(f"Please paste the whole of the address, which begins with {asked.redirect_uri}")
+                _say("Please paste the whole of the address, which begins with "
+                     f"{asked.redirect_uri}")
         return self.query
 
-    def accept(self):
-        """Serves what is there, and never blocks: Ctrl-C must work at once, and Windows cannot
-        wait for a terminal and a socket together."""
-        ready = [listener for listener in self.listeners if _readable(listener)]
-        if not ready:
-            time.sleep(0.01)
-        for listener in ready:
-            with suppress(OSError):  # it hung up before we came
-                args = listener.accept()[:1]
-                threading.Thread(target=self.serve, args=args, daemon=True).start()
+def _listener(callback, address, port):
+    """A server at this address, which runs in a thread of its own until its `shutdown`, and
+    each connection in another. 32 connections may be open: then the oldest has had its
+    time, so that nobody can keep the true answer out."""
+    from socketserver import TCPServer, ThreadingMixIn
+    connections = deque()  # the oldest first
 
-    def serve(self, connection):
-        self.connections.append(connection)
-        with connection, suppress(Exception):  # a stranger may send anything
-            if len(self.connections) > 32:
-                with suppress(OSError):
-                    self.connections.popleft().shutdown(socket.SHUT_RDWR)  # it has had its time
-            self.handler(connection, ("", 0), None)  # which does all when it is made
+    class Listener(ThreadingMixIn, TCPServer):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        allow_reuse_address = os.name != "nt"  # there it would let others listen, too
+        daemon_threads = True
+        request_queue_size = 128
 
-def _listener(address, port):
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    try:
-        if os.name != "nt":  # on Windows this would let others listen there, too
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(128)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
+        def verify_request(self, connection, _):
+            """Is asked before a connection gets its thread, always in the same thread."""
+            connections.append(connection)
+            if len(connections) > 32:
+                with suppress(OSError):  # it is closed already
+                    connections.popleft().shutdown(socket.SHUT_RDWR)
+            return True
+
+        def handle_error(self, *_):
+            pass  # a stranger may send anything, and hang up at any moment
+
+    listener = Listener((address, port), _handler(callback))
+    listener.socket.setblocking(False)  # who hung up in the queue would hold up accept()
+    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
     return listener
 
 def _handler(callback):
     """Speaks HTTP with one connection and knows one thing: the way back into `callback`."""
     from http.server import BaseHTTPRequestHandler
-    ours = urlsplit(callback.redirect_uri)
-    hosts = ours.netloc, re.sub(":80$", "", ours.netloc)  # browsers leave that port out
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5  # seconds: browsers open connections ahead and then send nothing
 
         def do_GET(self):
+            """Only a request to our path, with our host and our `state`, ends the wait. All
+            others are refused at once, and nothing that they send is kept or repeated."""
+            ours = urlsplit(callback.redirect_uri)
+            host = self.headers["Host"]  # where the port is 80, browsers leave it out
             path, _, query = self.path.partition("?")
-            self.answer(path, query)
-
-        def do_POST(self):  # OAuth 2.0 Form Post Response Mode
-            size = min(int(self.headers.get("Content-Length", "0")), MAX_HEAD)
-            form = self.rfile.read(max(0, size)).decode("ascii", "replace")
-            self.answer(self.path.partition("?")[0], form)
-
-        def answer(self, path, query):
-            if path != (ours.path or "/"):
+            if self.command == "POST":  # OAuth 2.0 Form Post Response Mode
+                size = min(int(self.headers["Content-Length"]), MAX_HEAD)
+                query = self.rfile.read(max(0, size)).decode("latin-1")
+            if path != "/" + ours.path[1:]:
                 self.send_error(404)
-            elif self.headers["Host"] not in hosts or not _answer_to(callback.state, query):
-                self.send_error(400)  # another login, or a foreign name that leads to us
+            elif ours.netloc not in (host, f"{host}:80"):
+                self.send_error(400)  # a foreign name that leads to us
+            elif not _answer_to(callback.state, query):
+                self.send_error(400)  # another login, or an attempt
             else:
-                callback.query = callback.query or query
+                callback.query = query
                 callback.ended.wait()  # until the exchange is over
-                self.show(200, callback.page)
+                self.wfile.write(callback.page)
                 callback.told.set()
 
-        def send_error(self, code, *_):
-            status = {404: 404, 501: 405}.get(code, 400)  # 501: a method that is none of ours
-            self.show(status, _page("Nothing here", "This address only serves to end a login."))
+        do_POST = do_GET
 
-        def show(self, status, page):
-            page = page.encode()
-            self.wfile.write(f"""HTTP/1.1 {status} {self.responses[status][0]}\r
-Content-Type: text/html; charset=utf-8\r
-Content-Length: {len(page)}\r
-Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'\r
-Cache-Control: no-store\r
-Referrer-Policy: no-referrer\r
-Connection: close\r
-\r
-""".encode() + (b"" if self.command == "HEAD" else page))
+        def send_error(self, code, *_):
+            """Is called by the base class, too, for what is no HTTP."""
+            if code == 501:  # a method that is none of ours
+                code = 405
+            self.wfile.write(
+                _page(code, "Nothing here", "This address only serves to end a login."))
 
         def log_message(self, *_):
             pass
 
     return Handler
 
-def _page(title, text):
-    return f"""<!DOCTYPE html>
+def _page(status, title, text):
+    """The whole answer for the browser, which repeats nothing of what was sent and asks
+    nobody for anything. Title and text are ASCII, so that a character is a byte."""
+    page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -1135,91 +1139,117 @@ h1 {{ margin: 0; font-size: 1.4rem }}
 </head>
 <main><h1>{title}</h1><p>{text}</p></main>
 """
+    return f"""HTTP/1.1 {status:d} \r
+Content-Type: text/html; charset=utf-8\r
+Content-Length: {len(page)}\r
+Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r
+Content-Security-Policy: frame-ancestors 'none'\r
+Cache-Control: no-store\r
+Referrer-Policy: no-referrer\r
+Connection: close\r
+\r
+{page}""".encode()
 
 def _say(text):
-    if sys.stderr:  # print() would take None for stdout, which is for results
+    """Shows a text to the user, on stderr: stdout is for results."""
+    if sys.stderr:  # print() would take None for stdout
         print(text, file=sys.stderr, flush=True)
 
 def _browse(url, open_browser):
-    """Opens a browser as login() was told, or by itself where the user would see it: over SSH
-    the screen is another machine's, and a text browser would take the terminal."""
-    if open_browser in (None, True):
-        try:
-            import webbrowser
-            name = os.path.basename(getattr(webbrowser.get(), "name", None) or "")
-        except Exception:  # there is none, but the address was shown
-            name = "w3m"
-        is_text = name in ("www-browser", "lynx", "links", "elinks", "w3m")
-        is_far = "SSH_CONNECTION" in os.environ and not {"DISPLAY", "BROWSER"} & set(os.environ)
-        if open_browser is None and (is_text or is_far):
-            return
+    """Opens a browser as login() was told: True for the system's, a function of the
+    caller's, or None for the system's if the user would see it. It never waits, and it may
+    fail in silence, for the address was shown before."""
+    if open_browser is None:
+        open_browser = _has_browser()
+    if open_browser is True:
+        import webbrowser
         open_browser = webbrowser.open
     if open_browser:  # in a thread: some come back only when the page is there, or closed
         threading.Thread(target=open_browser, args=(url,), daemon=True).start()
 
-def _typed():
-    """What was typed since we last asked. It never waits, so nothing is left reading."""
+def _has_browser():
+    """Whether the user would see a browser here: over SSH the screen is another machine's,
+    and a text browser would take the terminal."""
+    if "SSH_CONNECTION" in os.environ and not {"DISPLAY", "BROWSER"} & set(os.environ):
+        return False
     try:
+        import webbrowser
+        name = getattr(webbrowser.get(), "name", "")  # macOS's has none before Python 3.11
+        return not re.search("(^|/)(www-browser|lynx|links|elinks|w3m)$", name)
+    except Exception:  # there is none, but the address was shown
+        return False
+
+def _typed():
+    """What was typed on the terminal since we last asked, "" for nothing. It never waits,
+    so no thread is left behind that would take from the program what is typed after the
+    login."""
+    text = ""
+    # Stdin may be closed, or no terminal, or not our terminal.
+    with suppress(AttributeError, OSError, ValueError):
         file = sys.stdin.fileno()
-        is_ours = os.name == "nt" or os.tcgetpgrp(file) == os.getpgrp()
-    except (AttributeError, OSError, ValueError):
-        return ""  # stdin is closed, or no terminal, or not our terminal
-    if not is_ours or not os.isatty(file):
-        return ""
-    if os.name == "nt":
-        import msvcrt
-        return "".join(iter(lambda: msvcrt.getwche() if msvcrt.kbhit() else "", ""))
-    return os.read(file, _BLOCK).decode("utf-8", "replace") if _readable(file) else ""
+        if os.name == "nt" and os.isatty(file):
+            import msvcrt
+            while msvcrt.kbhit():
+                text += msvcrt.getwche()
+        elif os.tcgetpgrp(file) == os.getpgrp() and _readable(file):
+            text = os.read(file, _BLOCK).decode("utf-8", "replace")
+    return text
 
 def _pasted(typed, asked, issuer):
-    """The answer in what was typed: an address, its query or, with PKCE, which does what `state`
-    would do, the code alone. "" if there is none."""
+    """The answer in what was typed: an address, its query or, with PKCE, which does what
+    `state` would do, the code alone. "" if there is none."""
     line = "".join(typed.split())
     if _answer_to(asked.state, line):
         return line
     word = typed.strip()
-    if asked.code_verifier and "://" not in word and re.fullmatch(r"[^\s=?&]{16,}", word):
+    if asked.code_verifier and re.fullmatch(r"(?!\S*://)[^\s=?&]{16,}", word):
         return _form({"code": unquote(word), "state": asked.state, "iss": issuer})
     return ""
 
 def _device_token(fields, open_browser, timeout, ask):
-    """The device grant (RFC 8628): the user types a short code on another device, and we ask the
-    token endpoint again and again whether that has happened. Raises if it will not."""
-    url = fields.get("verification_uri") or fields.get("verification_url")  # the latter is Google's
-    # A terminal would obey what cannot be printed.
-    url, code = ("".join(filter(str.isprintable, str(text)[:2000])) for text in (url, fields["user_code"]))
+    """The device grant (RFC 8628): the user types a short code on another device, and we
+    ask the token endpoint again and again whether that has happened. `fields` is the answer
+    of the device authorization endpoint. LoginRequired: the time is over."""
+    # The latter is Google's. A terminal would obey what cannot be printed.
+    url = str(fields.get("verification_uri") or fields.get("verification_url"))
+    url = "".join(filter(str.isprintable, url[:2000]))
     _origin(url)  # UnsafeURL: there is none, or it could open a file
-    _say(f"To log in, open this address in any browser, and type the code {code} there:\n\n{url}\n")
+    _say(f"To log in, open this address in any browser, and type the code "
+         f"{_one_line(fields['user_code'])} there:\n\n{url}\n")
     _browse(url, open_browser or False)
     interval = _seconds(fields.get("interval")) or 5
     life = _seconds(fields.get("expires_in")) or LOGIN_TIME
-    deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
-    over = LoginRequired("nobody confirmed the code in time: call login() for a new one")
-    failure = over
-    while failure and time.monotonic() + interval < deadline:
+    if timeout is not None:
+        life = min(life, timeout)
+    deadline = time.monotonic() + life
+    while time.monotonic() + interval < deadline:
         time.sleep(interval)
         try:
             return ask(DEVICE_CODE, device_code=fields.get("device_code"))
-        except URLError as error:  # section 3.5: the network may come back
-            failure = error
+        except URLError:  # section 3.5: the network may come back
             interval *= 2
         except TokenError as error:
-            failure = over
-            word = error.error or error.error_description  # the latter is Twitch's
-            if word == "expired_token":
-                break
-            if word == "slow_down":
-                interval += 5
-            elif word != "authorization_pending" and error.status < 500:
-                raise _denied(error, word) from None
-    raise failure
+            interval += _more_patience(error)
+    raise LoginRequired("nobody confirmed the code in time, or the network was away: call "
+                        "login() for a new one")
 
-def _denied(error, word):
-    if word != "access_denied":
-        return error
-    denied = AuthorizationError("the user said no")
-    denied.error = word
-    return denied
+def _more_patience(error):
+    """How many seconds longer to wait each time before we ask again, after this TokenError
+    (RFC 8628 section 3.5). AuthorizationError: the user said no. LoginRequired: the code
+    has expired. Any other word of the server is raised as it is."""
+    word = error.error or error.error_description  # the latter is Twitch's
+    if word == "slow_down":
+        return 5
+    if word == "authorization_pending" or error.status >= 500:
+        return 0
+    if word == "expired_token":
+        raise LoginRequired("nobody confirmed the code in time: call login() for a new "
+                            "one") from None
+    if word in ("access_denied", "authorization_declined"):  # the latter is Microsoft's
+        denied = AuthorizationError("the user said no")
+        denied.error = word
+        raise denied from None
+    raise error
 
 # --- HTTP -------------------------------------------------------------------------------
 
@@ -1306,7 +1336,7 @@ class _HTTP:
         try:
             sent = Request(request.url, request.body, method=request.method)
             sent.headers = headers  # which are spelled as urllib does
-            sent.spends = request.spends
+            sent.is_once = request.spends or not request.is_repeatable()
             if bearer:  # apart from the others, which urllib itself would send after a redirect
                 sent.add_unredirected_header("Authorization", bearer)
             answer = self.opener.open(sent, timeout=self.timeout)
@@ -1459,26 +1489,20 @@ class _Connections(BaseHandler):
         self.idle = deque()  # the warmest is taken first, from the right
 
     def http_open(self, request):
-        if request.type == "http":
-            _origin(request.full_url, self.allow_http)
-            if request.has_proxy():
-                _origin(f"http://{request.host}", self.allow_http)
-        elif self.context is None:
-            self.context = _tls_context()
+        for url in (request.full_url, f"http://{request.host}") if request.type == "http" else ():
+            _origin(url, self.allow_http)  # neither to the server, nor to a proxy on the way
+        headers = {"Host": urlsplit(request.full_url).netloc, "Accept-encoding": "identity",
+                   **request.headers, **request.unredirected_hdrs}
         tunnel = request._tunnel_host
-        host = urlsplit(request.full_url).netloc if request.has_proxy() else tunnel or request.host
-        headers = {"Host": host, "Accept-encoding": "identity", **request.headers,
-                   **request.unredirected_hdrs}
         login = headers.pop("Proxy-authorization", None) if tunnel else None
         # With the process: after a fork, two of them would talk over one connection.
         key = os.getpid(), request.type, request.host, tunnel, login
-        idle = None if request.spends else self.take(key)
+        idle = None if request.is_once else self.take(key)
         if idle:
             try:
                 return idle.answer(request, headers)
             except OSError as error:  # the server may have given it up just as we took it
-                may_repeat = request.get_method() in _IDEMPOTENT and not isinstance(error, socket.timeout)
-                if not may_repeat or not isinstance(request.data, (bytes, type(None))):
+                if isinstance(error, socket.timeout) or request.get_method() not in _IDEMPOTENT:
                     raise
         return _Connection(key, self).answer(request, headers)
 
@@ -1556,6 +1580,7 @@ class _Connection:
         if tunnel:
             self.open_tunnel(f"{far.hostname}:{far.port or port}", login)
         if scheme == "https":
+            self.owner.context = self.owner.context or _tls_context()
             name = far.hostname.rstrip(".")  # no certificate has the dot that may end a name
             self.sock = self.owner.context.wrap_socket(self.ready(), server_hostname=name)
 
@@ -1602,7 +1627,6 @@ class _Connection:
             headers["Content-length"] = len(blocks[0])
         head = f"{method} {request.selector} HTTP/1.1\r\n"
         head += "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        _require(head.count("\n") == len(headers) + 1, "a line break in a header")
         start = f"{head}\r\n".encode("latin-1")
         try:
             for block in blocks:
@@ -1652,13 +1676,11 @@ def _readable(file):
 # --- HTTP: reading an answer ---
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
-_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])((?: [^\r\n\0]*)?)\r?")
-_FIELD_LINE = re.compile(rf"(?m)^({_TOKEN}):([^\r\n\0]*)\r?\n")
-_FOLD = re.compile("\r?\n[ \t]+")  # a line that begins with a blank goes on (section 5.2)
-_EMPTY_LINE = re.compile(b"\n\r?\n")
+_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])((?: [^\r\n\0]*)?)")
+_FIELD_LINE = re.compile(rf"({_TOKEN}):([^\r\n\0]*)")
+_FOLD = re.compile("\r?\n[ \t]+")
+_LINE_BREAK = re.compile("\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
-
-_LISTS = "transfer-encoding content-length connection content-encoding".split()
 
 class _BadAnswer(HTTPException):
     """What came is no HTTP, or it ends too early; the message says what was odd."""
@@ -1684,76 +1706,67 @@ class _Answer(HTTPResponse):
                 break
         else:
             raise _BadAnswer(f"more than {MAX_INTERIM} interim answers")
-        self.parts = self.body(*self.frame())
+        self.parts = self.body(self.framed())
         self.chunked = self.will_close = False  # for http.client: this is our business
         self.length = None
 
     def read_head(self):
-        start, _, fields = self.lines().partition("\n")
-        fields = _FOLD.sub(" ", fields)
+        start, *fields = self.lines()
         found = _STATUS_LINE.fullmatch(start)
         if not found or found.group(2) == "101":  # we never ask for another protocol
             raise _BadAnswer(f"a status line that begins with {start[:12]!r}")
-        self.version = int(found.group(1))  # after the "1."
-        self.status = self.code = int(found.group(2))
+        self.version, self.status = int(found.group(1)), int(found.group(2))
+        self.code = self.status
         self.reason = found.group(3).strip()
         self.headers = HTTPMessage()
-        self.listed = {}  # the words of each field that is a list, in lower case
-        pairs = _FIELD_LINE.findall(fields)
-        if len(pairs) < fields.count("\n"):
-            odd = next(line for line in fields.split("\n") if not _FIELD_LINE.match(f"{line}\n"))
-            raise _BadAnswer(f"a field line that begins with {odd[:12]!r}")
-        if len(pairs) > MAX_FIELDS:
-            raise _BadAnswer(f"more than {MAX_FIELDS} fields")
-        for name, value in pairs:
-            value = value.strip(" \t")
-            self.headers.set_raw(name, value)
-            name = name.lower()
-            if name in _LISTS:
-                words = [word.strip(" \t") for word in value.lower().split(",")]
-                self.listed.setdefault(name, []).extend(words)
+        self.named = {}  # the values of each field, by its name in lower case
+        for line in fields:
+            found = _FIELD_LINE.fullmatch(line)
+            if not found:
+                raise _BadAnswer(f"a field line that begins with {line[:12]!r}")
+            name, value = found.groups()
+            self.headers.set_raw(name, value.strip(" \t"))
+            self.named.setdefault(name.lower(), []).append(value)
 
     def lines(self):
-        """The text of the lines up to an empty one."""
-        text = bytearray(b"\n")
-        end = None
-        while not end:
-            ahead = self.file.peek(1)
-            text += ahead
-            end = _EMPTY_LINE.search(text, max(0, len(text) - len(ahead) - 2))
-            size = len(ahead) - (len(text) - end.end() if end else 0)
-            self.file.read(size)
-            self.room -= size
-            if self.room < 0 or not ahead:
-                raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes")
-        return text[1:end.start() + 1].decode("latin-1")
+        """The lines up to an empty one. One that begins with a blank goes on with the line before
+        it (RFC 9112 section 5.2)."""
+        lines = []
+        while lines[-1:] not in ([b"\r\n"], [b"\n"]):
+            lines.append(self.file.readline(self.room + 1))
+            self.room -= len(lines[-1])
+            if self.room < 0 or not lines[-1] or len(lines) > MAX_FIELDS + 2:
+                raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes or "
+                                 f"{MAX_FIELDS} fields")
+        text = b"".join(lines).decode("latin-1")
+        return _LINE_BREAK.split(_FOLD.sub(" ", text))[:-2]
 
-    def frame(self):
-        """Whether the body is in chunks, and its size in bytes (RFC 9112 section 6.3). None is
-        for "until the connection ends"."""
-        codings, sizes, options, _ = map(self.listed.get, _LISTS, [()] * 4)
-        stays = "close" not in options if self.version else "keep-alive" in options
-        self.stays = stays and bool(codings) != bool(sizes)
+    def words(self, name):
+        """The words of a field that is a list, of all its lines, in lower case."""
+        words = ",".join(self.named.get(name, ())).lower().split(",")
+        return [word.strip(" \t") for word in words] if name in self.named else []
+
+    def framed(self):
+        """The parts of the body: in chunks, so many bytes or, without a word on it, up to the end
+        of the connection (RFC 9112 section 6.3)."""
+        codings = self.words("transfer-encoding")
+        sizes = self.words("content-length")
+        self.stays = bool(self.version) and "close" not in self.words("connection")
         if self._method == "HEAD" or self.status in (204, 304):
-            self.stays = stays
-            return False, 0
+            return ()
         if codings:
-            _understand(list(codings) == ["chunked"], "Transfer-Encoding", codings)
-            return True, None
+            self.stays = self.stays and not sizes
+            _understand(codings == ["chunked"], "Transfer-Encoding", codings)
+            return self.chunks()
         if sizes:
             _understand(len(set(sizes)) == 1 and re.fullmatch("[0-9]{1,15}", sizes[0]),
                         "Content-Length", sizes)
-            return False, int(sizes[0])
-        return False, None
+            return self.exactly(int(sizes[0]))
+        self.stays = False
+        return iter(lambda: self.file.read1(_BLOCK), b"")
 
-    def body(self, is_chunked, size):
-        """The body, part by part."""
-        if is_chunked:
-            yield from self.chunks()
-        elif size is None:
-            yield from iter(lambda: self.file.read1(_BLOCK), b"")
-        else:
-            yield from self.exactly(size)
+    def body(self, parts):
+        yield from parts
         self.is_whole = True
 
     def exactly(self, size):
@@ -1818,7 +1831,7 @@ def _decoded(answer):
     if not isinstance(answer, _Answer):  # but one that a handler of the user's gave us
         return iter(lambda: answer.read(_BLOCK), b"")
     parts = answer.parts
-    for coding in reversed(answer.listed.get("content-encoding", ())):
+    for coding in reversed(answer.words("content-encoding")):
         _understand(coding in ("gzip", "x-gzip", "identity", ""), "Content-Encoding", [coding])
         if "gzip" in coding:
             parts = _gunzip(parts)
@@ -1853,23 +1866,22 @@ def _checked(answer, parts_of):
     raise failure
 
 def _network_error(error, request):
-    """What happened and what to do, without what http.client's own messages quote."""
+    """What happened and what to do, without what Python's own messages quote."""
     if isinstance(error, URLError):
         error = error.reason
     if isinstance(error, UnsafeURL):
         return error
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     said = _one_line(said, request.secrets)
-    if "CERTIFICATE_VERIFY_FAILED" in said or type(error).__name__ == "CertificateError":
-        text = (f"its certificate is not trusted ({getattr(error, 'verify_message', said)}): if the "
-                "network has its own CA, name its file in SSL_CERT_FILE, or pass context=")
-    elif isinstance(error, socket.timeout):
+    text = f"{said}: check the address, the network and the proxy settings"
+    if isinstance(error, socket.timeout):
         text = "nothing came in time: try again, or raise timeout="
-    elif isinstance(error, OSError):
-        text = f"{said}: check the address, the network and the proxy settings"
-    elif isinstance(error, (ValueError, InvalidURL)):
+    elif "certificate" in said.lower():
+        text = (f"its certificate is not trusted ({said}): if the network has its own CA, name its "
+                "file in SSL_CERT_FILE, or pass context=")
+    elif isinstance(error, ValueError):
         return ValueError("the address or a header has characters that HTTP does not allow")
-    else:
+    elif not isinstance(error, OSError):
         text = f"its answer is no HTTP, or broke off ({said}): check the address, or try again"
     kind = type(error) if isinstance(error, OSError) else OSError
     number = [error.errno] if getattr(error, "errno", None) else []
@@ -2122,86 +2134,95 @@ def _json(text):
 
 # --- Servers ----------------------------------------------------------------------------
 
-def discover(issuer: str, context: "ssl.SSLContext | None" = None, timeout: float = 30) -> "dict[str, Any]":
-    """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or else from
-    OpenID's. OAuth2Error: neither has it; the message says what was tried."""
-    with closing(_HTTP(context, (), None, timeout, "oauth2min/" + __version__, False)) as http:
+def discover(issuer: str, context: "ssl.SSLContext | None" = None,
+             timeout: float = 30) -> "dict[str, Any]":
+    """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or
+    else from OpenID's. OAuth2Error: neither has it; the message says what was tried.
+    `timeout` is seconds for each of the two."""
+    user_agent = f"oauth2min/{__version__}"
+    with closing(_HTTP(context, (), None, timeout, user_agent, False)) as http:
         return _metadata(http, issuer)
 
 def _metadata(http, issuer):
+    """As `discover`. Metadata that name another issuer, be it only by a slash, do not count
+    (RFC 8414 section 3.3): with them a server could pass itself off as another."""
     _origin(issuer)
     scheme, host, path, *_ = urlsplit(issuer.rstrip("/"))
-    tried = [f"{scheme}://{host}/.well-known/oauth-authorization-server{path}",
-             f"{scheme}://{host}{path}/.well-known/openid-configuration"]
+    first = f"{scheme}://{host}/.well-known/oauth-authorization-server{path}"
+    second = f"{scheme}://{host}{path}/.well-known/openid-configuration"
     others = ""
-    failure = None
-    for url in tried:
-        try:
-            answer = http.read(http.open(_Request("GET", url, {"Accept": "application/json"})),
-                               MAX_ANSWER)
-        except OSError as error:  # the other one may answer
-            failure = error
-            continue
-        found = _json(answer.content)
+    for url in first, second:
+        request = _Request("GET", url, {"Accept": "application/json"})
+        found = _json(http.read(http.open(request)).content)
         if isinstance(found, dict):
-            if found.get("issuer") == issuer and answer.status_code == 200:  # section 3.3
+            if found.get("issuer") == issuer:
                 return found
-            others = f"; one calls itself {_one_line(str(found.get('issuer')))[:100]}"
-    if failure:
-        raise failure
-    places = " or ".join(map(_without_query, tried))
-    raise OAuth2Error(f"no metadata of this issuer at {places}{others}: spell the issuer as it "
-                      "does, or give the endpoints in a dict")
+            others = f"; one there calls itself {found.get('issuer')!s:.100}"
+    raise OAuth2Error(_one_line("no metadata of this issuer (spell it as it does, or give "
+                                f"the endpoints in a dict) at {first} or {second}{others}"))
 
 class _Server:
-    """The facts about a server: those that were given, and those that an issuer publishes (RFC
-    8414), which are fetched when they are first needed."""
+    """The facts about a server: those that were given, and those that an issuer publishes
+    (RFC 8414), which are fetched when they are first needed."""
 
     def __init__(self, facts, http):
         self.facts = facts
         self.http = http
 
     def get(self, name, default=None):
+        """A fact by its name in RFC 8414 section 2, or one of our own. Those that were
+        given count before those that are published. The network is only asked while no
+        token endpoint is known; if that fails, the next call tries again."""
         if not self.facts.get("token_endpoint"):
             found = _metadata(self.http, self.facts["issuer"])
             # What RFC 8414 has no name for, such as `pkce`, only the caller can say.
             standard = {key: fact for key, fact in found.items()
-                        if key.endswith(("_endpoint", "_supported"))}
+                        if re.search("_(endpoint|supported)$", key)}
             self.facts = {**standard, **self.facts}
         return self.facts.get(name, default)
 
     def endpoint(self, name):
+        """The address of an endpoint, to which secrets may go. ValueError: there is
+        none."""
         url = self.get(name)
-        _require(url, f"this needs {name!r}, which the server's metadata do not have")
-        _origin(str(url), self.http.allow_http)
-        return str(url)
+        _require(isinstance(url, str),
+                 f"this needs {name!r}, which the server's metadata do not have")
+        _origin(url, self.http.allow_http)
+        return url
 
 def _server_facts(server):
-    """The dict of a server, by whatever name it was given. ValueError: it cannot be one."""
+    """The dict of a server, by whatever name it was given: one in PROVIDERS, an issuer URL,
+    or the dict itself, which is copied. ValueError: it cannot be one. UnsafeURL: one of its
+    addresses is not https; so that is said when the client is made, before anything is
+    sent."""
     if isinstance(server, str):
         _require(server in PROVIDERS or "://" in server,
-                 f"unknown server {server!r}: give one of {', '.join(PROVIDERS)}, an issuer URL "
-                 "(https://...) or, in Python, a dict")
+                 f"unknown server {server!r}: give one of {', '.join(PROVIDERS)}, an "
+                 "issuer URL (https://...) or, in Python, a dict")
         server = PROVIDERS.get(server, {"issuer": server})
-    _require(hasattr(server, "get") and (server.get("token_endpoint") or server.get("issuer")),
+    _require(hasattr(server, "get")
+             and (server.get("token_endpoint") or server.get("issuer")),
              "the server needs a 'token_endpoint', or an 'issuer' to look it up")
     _require(server.get("token_endpoint_auth_method") in (*AUTH_METHODS, None),
-             "token_endpoint_auth_method must be one of: " + ", ".join(AUTH_METHODS))
+             f"token_endpoint_auth_method must be one of: {', '.join(AUTH_METHODS)}")
     for name, url in server.items():
-        if url and (name in ("issuer", "base_url") or name.endswith("_endpoint")):
+        if url and re.fullmatch("issuer|base_url|.*_endpoint", name):
             _origin(url, server.get("allow_http"))
     return dict(server)
 
 def _base_url(url, facts):
-    """The address that relative ones are appended to, checked; None if there is none."""
+    """The address that relative ones are appended to, checked; None if there is none.
+    UnsafeURL: a token would go to it, and it is not https."""
     if url is not None:
         _origin(url, facts.get("allow_http"))
-        _require("?" not in url and "#" not in url, "base_url must be without a query: give "
-                 "parameters with each request")
+        _require(not re.search("[?#]", url),
+                 "base_url must be without a query: give parameters with each request")
     return url
 
-# Servers that tutorials use and that publish no metadata, or not all that is needed. `offline`
-# is what a server wants to be asked before it gives a refresh token.
+# Servers that tutorials use and that publish no metadata, or not all that is needed: plain
+# dicts, as you would write one for your own server. A provider is data, no code knows its name.
+# `offline` is a text for a message: what a server wants before it gives a refresh token. Where
+# an `issuer` stands beside the endpoints, an answer is checked for it (RFC 9207).
 PROVIDERS: "dict[str, dict[str, Any]]" = {
     "spotify": {
         "authorization_endpoint": "https://accounts.spotify.com/authorize",
@@ -2215,7 +2236,7 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "base_url": "https://api.x.com/2",
         "offline": "the scope offline.access",
     },
-    "x-app": {  # X for the program itself: with its API key and secret, by client credentials
+    "x-app": {  # X for the program itself: its API key and secret, by client credentials
         "token_endpoint": "https://api.x.com/oauth2/token",
         "base_url": "https://api.x.com/2",
     },
@@ -2246,7 +2267,8 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "offline": "access_type=offline and prompt=consent",
     },
     "microsoft": {  # of any organization: its metadata name an issuer that is a pattern
-        "authorization_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
+        "authorization_endpoint":
+            "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
         "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
         "device_authorization_endpoint":
             "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
@@ -2257,7 +2279,7 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
         "token_endpoint": "https://www.reddit.com/api/v1/access_token",
         "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
-        "token_endpoint_auth_method": "client_secret_basic",  # even of a client without a secret
+        "token_endpoint_auth_method": "client_secret_basic",  # even without a secret
         "authorization_parameters": {"duration": "permanent"},
         "base_url": "https://oauth.reddit.com",
         "offline": "duration=permanent",
@@ -2294,159 +2316,184 @@ SERVER is an issuer URL or one of: %s.
   --version, --help
 
 The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and
-SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and token
-act for that user, else for the program itself.
-"""
+SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and
+token act for that user, else for the program itself."""
 
 def main(argv: "list[str] | None" = None) -> int:
-    """The command line, see `oauth2min --help`. Returns the exit status."""
-    words = sys.argv[1:] if argv is None else list(argv)
-    sys.stdout = sys.stdout or io.StringIO()  # None: the shell has closed it
-    sys.stderr = sys.stderr or io.StringIO()
-    if words == ["--version"]:
+    """The command line, see `oauth2min --help`. Results go to stdout, all else to stderr.
+    Returns the exit status: 0 if all is well, 1 if the command failed (one line says why,
+    and what to do next), 2 if the command line is wrong, 130 after Ctrl-C."""
+    if argv is None:
+        argv = sys.argv[1:]
+    if sys.stdout is None:  # the shell has closed it
+        sys.stdout = io.StringIO()
+    if argv == ["--version"]:
         print(f"oauth2min {__version__}")
         return 0
-    if {"-h", "--help"}.intersection(words):
-        print(_USAGE % ", ".join(PROVIDERS), end="")
+    if "--help" in argv:
+        print(_USAGE % ", ".join(PROVIDERS))
         return 0
     try:
-        command, server, url, options = _parsed(*words)
-    except (TypeError, ValueError) as error:
-        line = re.search(f"(?m)^  ({' '.join(words[:1])} .*)", _USAGE)
-        usage = f"usage: oauth2min {line.group(1)}" if line else _USAGE.partition("\n\n  login  ")[0]
-        _say(f"{usage}\noauth2min: {error}; see oauth2min --help")
+        command, options, words = _parsed(*argv)
+    except ValueError as error:
+        _say(f"usage: oauth2min COMMAND SERVER ...\n{error}; see oauth2min --help")
         return 2
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_: _say(f"oauth2min: {text}")
-            command(server, options, *url)
+            command(options, *words)
         return 0
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `| head` has seen enough; the interpreter will flush once more
+    except BrokenPipeError:  # `| head` has seen enough, and at the end Python flushes again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        text = str(getattr(reason, "strerror", None) or reason)  # without its "[Errno 111]"
-        _say("oauth2min: " + text.replace("call login()", f"oauth2min login {server}"))
+        text = str(getattr(error, "reason", error))  # a URLError has one
+        text = re.sub(r"^\[\w+ \d+\] ", "", text)    # [Errno 111]
+        _say("oauth2min: " + text.replace("call login()", f"oauth2min login {words[0]}"))
     return 1
 
 def _parsed(name="", *words):
-    """The function of a command, the server, what follows, and the options as a dict. ValueError
-    or TypeError: the command line is wrong."""
+    """The function of a command, its options as a dict, and the words that are none. What
+    stands after -p, which may come several times, is a list of pairs. ValueError: the
+    command line is wrong; the message begins with the command's usage."""
     import getopt
-    _require(name in _COMMANDS, f"no command {name!r}")
-    command, more, short, long = _COMMANDS[name]
+    # The line of this command; "" if there is none.
+    usage = re.findall(f"(?m)^  {re.escape(name)} .*\n|\\Z", _USAGE)[0]
+    _require(name in _COMMANDS, f"{usage}oauth2min: no command {name!r}")
+    command, operands, short, long = _COMMANDS[name]
     try:
-        pairs, words = getopt.gnu_getopt(words, short, long.split() + ["store=", "trace"])
+        pairs, words = getopt.gnu_getopt(words, short, long.split())
     except getopt.GetoptError as error:
-        raise ValueError(error) from None
-    _require(len(words) == 1 + more, f"{name} takes {'SERVER URL' if more else 'SERVER'}")
-    options = {"-p": [], **dict(pairs)}
-    options["-p"] = [tuple(text.split("=", 1)) for name, text in pairs if name == "-p"]
-    _require(all(len(pair) == 2 for pair in options["-p"]), "-p takes KEY=VALUE")
-    options["body"] = _json(os.fsencode(options.get("--json", "null")))
-    _require(options["body"] is not None or "--json" not in options, "--json takes JSON")
-    _require("--pages" not in options or not {"-X", "--json"} & options.keys(), "--pages only gets")
-    return command, words[0], words[1:], options
+        raise ValueError(f"{usage}oauth2min: {error}") from None
+    _require(len(words) == operands,
+             f"{usage}oauth2min: a word is missing, or one too many")
+    options = {**dict(pairs), "-p": []}
+    for option, text in pairs:
+        if option == "-p":
+            _require("=" in text, f"{usage}oauth2min: -p takes KEY=VALUE")
+            options["-p"].append(text.split("=", 1))
+    if "--json" in options:
+        options["--json"] = _json(os.fsencode(options["--json"]))
+        _require(options["--json"] is not None, f"{usage}oauth2min: --json takes JSON")
+        options.setdefault("-X", "POST")
+    _require(not {"-X", "--pages"} <= options.keys(),
+             f"{usage}oauth2min: --pages only gets")
+    return command, options, words
 
-def _login(server, options):
-    settings = _settings(server, options)
-    store = settings["store"]
-    grant_type = DEVICE_CODE if "--device" in options else "authorization_code"
-    settings["redirect_uri"] = options.get("--redirect-uri", "http://127.0.0.1/callback")
-    stored = _stored_grant_type(store) or grant_type
-    before = Client(**settings, grant_type=stored)
+def _login(options, server):
+    """Logs a user in, if no good token of an earlier login is stored. The file may hold the
+    token of another grant, such as the program's own: that one is replaced, but only when
+    the login has succeeded, and never if it is another client's."""
+    grant_type = "authorization_code"
+    if "--device" in options:
+        grant_type = DEVICE_CODE
+    before = _client(options, server)
     _ = before.token  # or a StoreError, before the user is asked
-    if stored != grant_type:  # it is replaced, but only once this login has succeeded
-        settings["store"] = None
-    with Client(**settings, grant_type=grant_type) as client:
-        client.login(False if "--no-browser" in options else None, None, **dict(options["-p"]))
-    if stored != grant_type:
-        before.token = None
-        settings["store"] = store
-        Client(**settings, grant_type=grant_type).token = client.token
+    with _client(options, server, grant_type) as client:
+        user = client
+        if before._grant_type != grant_type:
+            user = client.for_user()  # its token is in memory
+        open_browser = options.get("--no-browser")  # "" is no, None: if the user would see it
+        user.login(open_browser, None, **dict(options["-p"]))
+        if user is not client:
+            before.token = None
+            client.token = user.token
     _say("Logged in.")
 
-def _get(server, options, url):
-    with _client(server, options) as client:
+def _get(options, server, url):
+    """Prints an answer of the API, or all pages of a listing. What is no JSON is written
+    byte for byte, but on a terminal as a JSON string, so that no sign in it can steer the
+    terminal."""
+    with _user_or_program(options, server) as client:
         if "--pages" in options:
             for page in client.pages(url, options["-p"]):
-                _print(_as_json(page))
+                _print_json(page)
             return
-        body = options["body"]
-        method = options.get("-X", "GET" if body is None else "POST")
-        answer = client.request(method, url, options["-p"], json=body)
-        try:
-            _print(_as_json(answer.json(), indent=2 if sys.stdout.isatty() else None))
-        except ValueError:
-            if sys.stdout.isatty():
-                _print(answer.text)
-            else:
-                sys.stdout.buffer.write(answer.content)  # a picture, for example
-                sys.stdout.flush()
+        method = options.get("-X", "GET")
+        answer = client.request(method, url, options["-p"], json=options.get("--json"))
+    try:
+        _print_json(answer.json())
+    except ValueError:
+        if sys.stdout.isatty():
+            _print_json(answer.text)
+        else:
+            sys.stdout.buffer.write(answer.content)  # a picture, for example
+            sys.stdout.flush()
 
-def _print_token(server, options):
-    with _client(server, options) as client:
-        print(client.access_token(), flush=True)
+def _print_json(found):
+    """On a terminal indented, else a line. Letters are shown as they are, unless one of
+    them is none, but half of a pair or a sign that steers terminals, or stdout may not know
+    them."""
+    style = {"separators": (",", ":")}
+    if sys.stdout.isatty():
+        style = {"indent": 2}
+    is_utf8 = "utf" in str(sys.stdout.encoding).lower()
+    is_plain = is_utf8 and json.dumps(found, ensure_ascii=False).isprintable()
+    print(json.dumps(found, ensure_ascii=not is_plain, **style), flush=True)
 
-def _logout(server, options):
-    with _client(server, options, "logout") as client:
+def _print_token(options, server):
+    """Prints a good access token alone, for the $(...) of a shell."""
+    print(_user_or_program(options, server).access_token(), flush=True)
+
+def _logout(options, server):
+    """Revokes the token and forgets it. That it is forgotten is a success also if the
+    server did not confirm: then the user can at least be told."""
+    with _client(options, server) as client:
         had_token = client.token is not None
         if client.logout():
             _say("Revoked and forgotten.")
         elif had_token:
-            _say("Forgotten here; the server did not confirm, so it may live on until it expires.")
+            _say("Forgotten here; the server did not confirm, so it may live on until it "
+                 "expires.")
         else:
             _say("There was no token.")
 
-_COMMANDS = {  # by name: its function, how many words follow the server, its options
-    "login": (_login, 0, "p:", "scope= redirect-uri= device no-browser"),
-    "get": (_get, 1, "p:X:", "scope= json= pages"),
-    "token": (_print_token, 0, "", "scope="),
-    "logout": (_logout, 0, "", ""),
+# The function of a command, how many words follow it, its options of one letter, the others.
+_COMMANDS = {
+    "login": (_login, 1, "p:", "scope= redirect-uri= device no-browser store= trace"),
+    "get": (_get, 2, "p:X:", "scope= json= pages store= trace"),
+    "token": (_print_token, 1, "", "scope= store= trace"),
+    "logout": (_logout, 1, "", "store= trace"),
 }
 
-def _settings(server, options):
-    """What a Client is made of, out of the options and the environment."""
+def _user_or_program(options, server):
+    """The client of the user who is logged in, or else of the program, which needs a
+    secret."""
+    client = _client(options, server)
+    if client._grant_type == "client_credentials" and not client._endpoint.client_secret:
+        raise LoginRequired("nobody is logged in: call login(), or set "
+                            f"{_variable(server)}_SECRET")
+    return client
+
+def _client(options, server, grant_type=None):
+    """A client as the options and the environment say. Without a grant type, it has that of
+    the token in the file, so that the commands after a login act for the user. Each server
+    and client has a file of its own, in the folder that the system has for such things."""
     _server_facts(server)  # an unknown name comes before a missing variable
     name = _variable(server)
-    client_id = os.environ.get(name + "_ID")
-    _require(client_id, f"set {name}_ID in the environment, and {name}_SECRET unless the client is "
-                        "public")
-    folder = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
+    client_id = os.environ.get(f"{name}_ID")
+    _require(client_id, f"set {name}_ID in the environment, and {name}_SECRET unless the client "
+                        "is public")
+    folders = map(os.environ.get, ("XDG_STATE_HOME", "LOCALAPPDATA"))  # "" counts as not set
+    folder = next(filter(None, folders), "~/.local/state")
     file = quote_plus(f"{server} {client_id}.json")
-    trace = (lambda text: _say(text + "\n")) if "--trace" in options else None
-    return {"server": server, "client_id": client_id, "trace": trace,
-            "client_secret": os.environ.get(name + "_SECRET") or None,
-            "scope": options.get("--scope"),
-            "store": TokenFile(options.get("--store") or os.path.join(folder, "oauth2min", file))}
+    store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}"))
+    if grant_type is None:
+        grant_type = (store.load() or {}).get("grant_type", "client_credentials")
+    more = {}
+    if "--trace" in options:
+        more["trace"] = lambda text: _say(f"{text}\n")
+    return Client(server, client_id, os.environ.get(f"{name}_SECRET") or None, store=store,
+                  grant_type=grant_type, scope=options.get("--scope"),
+                  redirect_uri=options.get("--redirect-uri", "http://127.0.0.1/callback"),
+                  **more)
 
 def _variable(server):
     """How the variables of a server begin: SPOTIFY_CLIENT for "spotify"."""
-    return ("OAUTH2" if "://" in server else re.sub(r"\W", "_", server).upper()) + "_CLIENT"
-
-def _stored_grant_type(store):
-    return (store.load() or {}).get("grant_type")
-
-def _client(server, options, command=None):
-    """The client of the user who is logged in, or else of the program itself."""
-    settings = _settings(server, options)
-    grant_type = _stored_grant_type(settings["store"])
-    if not (grant_type or settings["client_secret"] or command == "logout"):
-        raise LoginRequired(f"nobody is logged in: call login(), or set {_variable(server)}_SECRET")
-    return Client(**settings, grant_type=grant_type or "client_credentials")
-
-def _as_json(found, indent=None):
-    """JSON that stdout can show, whatever its encoding; without indent as short as can be."""
-    is_utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
-    separators = (",", ": " if indent else ":")
-    return json.dumps(found, ensure_ascii=not is_utf8, indent=indent, separators=separators)
-
-def _print(text):
-    """Also what the terminal cannot show, and half a pair of surrogates in JSON."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    if "://" in server:
+        return "OAUTH2_CLIENT"
+    return re.sub(r"\W", "_", f"{server}_CLIENT").upper()
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,8 @@ comment `# inside:` marks a test that touches what is not public. The sections:
     5   Token endpoint: the client's name, the answers, errors, what real servers send
     6   Token file
     7   Loopback and terminal: the listener, its neighbours, pasting, devices
-    8   HTTP: bearer, redirects, connections, proxies, TLS, rate limits, gzip, traces
+    8   HTTP: bearer, redirects, connections, heads, streams, proxies, TLS, rate limits,
+        gzip, traces
     9   Servers: discovery, providers
     10  Command line
 """
@@ -35,6 +36,7 @@ import pprint
 import re
 import select
 import shlex
+import shutil
 import signal
 import socket
 import stat
@@ -51,6 +53,7 @@ import types
 import unittest
 import urllib.parse
 import urllib.request
+import urllib.response
 import warnings
 import webbrowser
 import zlib
@@ -315,6 +318,11 @@ class RawServer:
                     connection.sendall(answer)
 
     @staticmethod
+    def say_nothing(connection, request):
+        """An answer that does not come; the client has to hang up."""
+        connection.recv(1)
+
+    @staticmethod
     def read_request(file):
         request = line = file.readline()
         while line not in (b"\r\n", b""):
@@ -471,10 +479,11 @@ class ServerCase(Case):
         self.addCleanup(server.close)
         return server
 
-    def raw_server_and_client(self, *connections):
+    def raw_server_and_client(self, *connections, timeout=5):
         """A raw server, and a client of it that has its token."""
         server = self.start_raw_server(*connections)
-        return server, self.client_with_token(base_url=server.url)
+        client = self.client_with_token(base_url=server.url, timeout=timeout)
+        return server, client
 
     def url_nobody_listens_at(self):
         listener = self.enter_context(socket.socket())
@@ -942,6 +951,88 @@ class RequestTest(ServerCase):
                 answer = client.get(getattr(row, "url", "echo"), row.params)
                 self.assertEqual(answer.json()["target"], "/v1/echo" + row.query)
 
+    def test_what_is_none_is_left_out_and_an_iterable_is_its_items(self):
+        client = self.client()
+        for params, query in (
+            ({"a": [1, None, 2]}, "?a=1&a=2"),
+            ({"a": (number for number in (1, 2))}, "?a=1&a=2"),
+            ({"a": range(2), "b": {3: 0}}, "?a=0&a=1&b=3"),
+            ((("a", number) for number in (1, 2)), "?a=1&a=2"),
+            ({"a": None}, ""),
+            ({"a": []}, ""),
+            ({"a": [None]}, ""),
+            ([("a", None)], ""),
+            ({"a": "ü".encode(), "b": True}, "?a=%C3%BC&b=True"),
+        ):
+            with self.subTest(query):
+                target = client.get("echo", params).json()["target"]
+                self.assertEqual(target, "/v1/echo" + query)
+        echo = client.post("echo", {"a": [1, None, 2], "b": None}).json()
+        self.assertEqual(echo["body"], "a=1&a=2")
+
+    def test_the_query_that_is_there_stays_as_it_is_but_for_a_lone_percent_sign(self):
+        client = self.client()
+        for url, target in (
+            ("echo?a=%20b+c&d=%2f;e=(f)*!'~", "echo?a=%20b+c&d=%2f;e=(f)*!'~"),
+            ("echo?a=100%", "echo?a=100%25"),
+            ("echo?a=100%&b=5%2", "echo?a=100%25&b=5%252"),
+            ("echo?a=%zz%41", "echo?a=%25zz%41"),
+            ("echo?a={b}|c", "echo?a=%7Bb%7D%7Cc"),
+        ):
+            with self.subTest(url):
+                raw, raw_client = self.raw_server_and_client([OK])
+                raw_client.get(url)
+                [(_, request)] = raw.heard
+                self.assertEqual(request.split()[1], b"/" + target.encode())
+        client.get("echo?a=%20", {"b": "%"})
+        self.assertEqual(self.server.requests[-1].target, "/v1/echo?a=%20&b=%25")
+
+    def test_a_base_url_with_a_query_or_a_fragment_is_a_mistake(self):
+        for more in "?key=" + HUSH, "?", "#" + HUSH:
+            base_url = self.server.url + "/v1" + more
+            for settings in {"base_url": base_url}, {"metadata": {"base_url": base_url}}:
+                error = self.error_of(ValueError, self.client, **settings)
+                self.assertIn("base_url", str(error))
+
+    def test_a_number_that_json_does_not_have_is_a_mistake(self):
+        client = self.client()
+        for number in float("nan"), float("inf"), -float("inf"):
+            for value in number, {"a": [number]}:
+                self.error_of(ValueError, client.post, "echo", json=value)
+        self.assertEqual(self.server.requests, [])
+
+    def test_data_of_another_kind_is_a_mistake_that_names_what_takes_files(self):
+        self.write("file", b"x")
+        with open(self.path("file"), "rb") as file, open(self.path("file")) as text:
+            for data in file, text, io.BytesIO(b"x"), 5, object():
+                error = self.error_of(TypeError, self.client().post, "echo", data)
+                self.assertIn("open(", str(error))
+                self.assertIn("Request", str(error))
+        self.assertEqual(self.server.requests, [])
+
+    def test_a_method_is_a_word_and_goes_out_in_upper_case(self):
+        client = self.client()
+        for method in "GET ", "G ET", "", "GET\r\nX: 1", "\xdc", "GET/":
+            with self.subTest(method):
+                self.error_of(ValueError, client.request, method, "echo")
+        self.assertEqual(self.server.requests, [])
+        for method in "get", "Post", "dElete":
+            echo = client.request(method, "echo").json()
+            self.assertEqual(echo["method"], method.upper())
+
+    def test_the_headers_of_the_client_win_over_what_would_be_set(self):
+        own = {"Content-Type": "x/own", "Accept-Encoding": "identity", "User-Agent": "u"}
+        client = self.client(headers=own)
+        for given in {"data": {"a": 1}}, {"json": [1]}, {"data": b"x"}:
+            client.request("POST", "echo", **given)
+            sent = self.server.requests[-1].headers
+            for name, value in own.items():
+                self.assertEqual(sent.get_all(name), [value])
+        # The form of a token request has its own type, but the same User-Agent.
+        token = self.server.requests[0].headers
+        self.assertEqual(token.get_all("Content-Type"), [FORM])
+        self.assertEqual(token.get_all("User-Agent"), ["u"])
+
     def test_a_query_that_http_does_not_allow_is_a_mistake_of_the_caller(self):
         error = self.error_of(ValueError, self.client().get, "echo", "q=a b" + HUSH)
         self.assertRegex(str(error), "address.*characters")
@@ -1024,6 +1115,11 @@ class RequestTest(ServerCase):
             {"Authorization:" + HUSH: ""},
             {"Authorization": "Basic " + HUSH},
             {"authorization": HUSH},
+            {"Content-Length": "5"},
+            {"content-length": HUSH},
+            {"Transfer-Encoding": "chunked"},
+            {"Host": "example.com"},
+            {"connection": "close"},
         ]
         client = self.client()
         for headers in wrong:
@@ -1070,9 +1166,33 @@ class ResponseTest(ServerCase):
             Row(kind="text/plain", body="Zoë".encode(), text="Zoë"),
             Row(kind="text/plain", body=b"Zo\xeb", text="Zo\ufffd"),
         ]
-        for charset in "nonsense", "undefined", "idna", "hex", "a\xff", "":
+        codecs_that_are_no_charsets = "undefined idna hex rot13 utf-7 unicode_escape zlib"
+        for charset in ["nonsense", "a\xff", "", *codecs_that_are_no_charsets.split()]:
             kind = "text/plain; charset=" + charset
             rows.append(Row(kind=kind, body="Zoë".encode(), text="Zoë"))
+        for charset, text in (
+            ("utf-8", "Zoë"),
+            ("UTF8", "Zoë"),
+            ("us-ascii", "Zo"),
+            ("iso-8859-1", "Zoë"),
+            ("latin1", "Zoë"),
+            ("latin-1", "Zoë"),
+            ("windows-1252", "Zoë €"),
+            ("cp1252", "Zoë €"),
+            ("windows-1251", "Привет"),
+            ("cp1251", "Привет"),
+            ("utf-16le", "Zoë"),
+            ("utf-32", "Zoë"),
+            ("shift_jis", "日本"),
+            ("euc-jp", "日本"),
+            ("iso-2022-jp", "日本"),
+            ("gbk", "中国"),
+            ("gb18030", "中国"),
+            ("big5", "中文"),
+            ("euc-kr", "한국"),
+        ):
+            for form in "text/plain;charset=%s", 'text/html; a=b; Charset="%s" ; c=d':
+                rows.append(Row(kind=form % charset, body=text.encode(charset), text=text))
         client = self.client()
         for row in rows:
             with self.subTest(row):
@@ -1097,6 +1217,24 @@ class ResponseTest(ServerCase):
                 answer = client.get("echo", {"q": HUSH})
                 error = self.error_of(ValueError, answer.json)
                 self.assertEqual(str(error), problem % (self.server.url, len(body)))
+
+    def test_json_is_found_in_each_encoding_that_it_may_have(self):
+        client = self.client()
+        value = {"access_token": "t", "name": "Zoë €"}
+        text = json.dumps(value, ensure_ascii=False)
+        for encoding in "utf-8", "utf-8-sig", "utf-16", "utf-16le", "utf-16be", "utf-32":
+            with self.subTest(encoding):
+                body = text.encode(encoding)
+                self.server.script("/v1/echo", 200, body)
+                self.assertEqual(client.get("echo").json(), value)
+                self.server.script("/token", 200, body)
+                self.assertEqual(client.refresh().raw, value)
+        headers = {"Content-Type": "application/json; charset=windows-1252"}
+        body = text.encode("cp1252")
+        self.server.script("/v1/echo", 200, body, headers)
+        self.assertEqual(client.get("echo").json(), value)
+        self.server.script("/token", 200, body, headers)
+        self.assertEqual(client.refresh().raw, value)
 
     def test_an_answer_without_a_body_is_empty_and_its_connection_is_used_again(self):
         gzipped = {"Content-Encoding": "gzip"}
@@ -1151,6 +1289,43 @@ class ResponseTest(ServerCase):
                 for part in "GET", "127.0.0.1", "/v1/echo", str(row.status), why:
                     self.assertIn(part, str(error))
         self.assertEqual(error.response.json(), {"message": why})
+
+    def test_a_challenge_is_read_by_its_grammar(self):
+        # RFC 9110 section 11.6.1, RFC 6750 section 3
+        client = self.client_with_token()
+        for challenges in (
+            ['Bearer error="e", error_description="Too old"'],
+            ["Bearer error=e,error_description=Too-old"],
+            ['BEARER ERROR="e", ERROR_DESCRIPTION="Too old"'],
+            ['bearer realm="", error_description="Too old"'],
+            ['Basic realm="x"', 'Bearer error_description="Too old"'],
+            ['Basic realm="a, Bearer b", Bearer error_description="Too old"'],
+            ['Negotiate abc==, Bearer error_description = "Too old"'],
+            ["Negotiate", ',, Bearer realm="a" , , error_description="Too old"'],
+            ['Bearer error_description="Too old", Basic error_description="no"'],
+            ['Digest error_description="no", Bearer error_description="Too old"'],
+            [r'Bearer realm="a\"b, c=\\", error_description="Too old"'],
+            [r'Bearer error_description="Too\ old"'],
+        ):
+            headers = [("WWW-Authenticate", challenge) for challenge in challenges]
+            with self.subTest(challenges):
+                self.server.script("/v1/echo", 403, "", headers)
+                error = self.error_of(ResponseError, client.get, "echo")
+                self.assertRegex(str(error), "answered 403: Too.old")
+
+    def test_a_scope_that_is_missing_is_named(self):
+        challenge = 'Bearer error="insufficient_scope", scope="read write"'
+        self.server.script("/v1/echo", 403, "", {"WWW-Authenticate": challenge})
+        error = self.error_of(ResponseError, self.client().get, "echo")
+        self.assertIn("read write", str(error))
+
+    def test_a_hostile_challenge_takes_linear_time(self):
+        client = self.client_with_token()
+        for text in "Bearer " + 'a="' * 20000, "Bearer a=" * 6000, '"' * 60000, "a" * 60000:
+            self.server.script("/v1/echo", 403, "", {"WWW-Authenticate": text})
+            started = time.process_time()
+            self.error_of(ResponseError, client.get, "echo")
+            self.assertLess(time.process_time() - started, 1)  # of the processor
 
     def test_the_explanation_is_bounded_and_holds_no_token_and_no_query(self):
         client = self.client_with_token()
@@ -1222,6 +1397,10 @@ class PagesTest(ServerCase):
             ([], '<?p=2>; rel="next"; title=x'),
             ([], '<?p=1>; rel="first"', '<?p=2>; rel="next"'),
             ([], '<?a=1,2>; rel="prev",<?p=2>; rel="next"'),
+            ([], "<?p=2>; rel='next'"),
+            ([], r'<?p=1>; title="a\", <b>; rel=next", <?p=2>; rel=next'),
+            ([], '<?p=1>; title="rel=next"; rel=prev, <?p=2>; rel = "next"'),
+            ([], '<?p=2>; rel="NEXT"; title*=UTF-8\'\'a%20b'),
             ({"next": "/other"}, '<?p=2>; rel="next"'),
         ]
         for page in pages:
@@ -1240,6 +1419,10 @@ class PagesTest(ServerCase):
             {"artists": {"next": url + "?p=2", "items": []}},
             {"next": "?p=2", "inner": {"next": "?p=3"}},
             {"paging": {"next": "?p=2"}, "inner": {"next": None}},
+            {"_links": {"next": {"href": "?p=2"}, "self": {"href": "?p=1"}}},
+            {"links": {"next": "?p=2", "self": "?p=1"}},
+            {"next": {"href": url + "?p=2"}},
+            {"meta": {"@odata.nextLink": "?p=2"}},
         ]
         for page in pages:
             with self.subTest(page):
@@ -1271,6 +1454,52 @@ class PagesTest(ServerCase):
         # The same cursor once more is the end.
         queries = self.queries_for_pages(number, number, next=cursor)
         self.assertEqual(queries, ["", "token=3"])
+
+    def test_a_cursor_leaves_the_other_bytes_of_the_query_as_they_are(self):
+        page = {"next": "c d"}
+        for params, query in (
+            ("a=%20b+c&d&=e&token=0&f=%C3", "a=%20b+c&d&=e&f=%C3&token=c+d"),
+            ("tok%65n=0&a=1", "a=1&token=c+d"),
+            (None, "token=c+d"),
+        ):
+            pages = page, {}
+            with self.subTest(params):
+                self.check_cursor(params, query, pages)
+
+    def check_cursor(self, params, query, pages):
+        answers = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            for body in (json.dumps(page).encode() for page in pages)
+        ]
+        raw, client = self.raw_server_and_client(answers)
+        self.assertEqual(len(list(client.pages("x", params, next=("next", "token")))), 2)
+        (_, first), (_, second) = raw.heard
+        self.assertEqual(second.split()[1], b"/x?" + query.encode())
+
+    def test_204_is_the_end(self):
+        self.server.script("/v1/list", 204, "")
+        self.assertEqual(list(self.client().pages("list")), [])
+        self.server.script("/v1/list", 200, {"next": "list?p=2"})
+        self.server.script("/v1/list", 204, "")
+        found = list(self.client().pages("list"))
+        self.assertEqual(found, [{"next": "list?p=2"}])
+
+    def test_what_is_called_next_and_is_no_link_is_a_mistake_that_names_next(self):
+        wrong = [
+            {"next": 2},
+            {"next": True},
+            {"next": ["?p=2"]},
+            {"next": {"page": 2}},
+            {"paging": {"next": 2}},
+            {"_links": {"next": {"href": 2}}},
+        ]
+        for page in wrong:
+            self.server.script("/v1/list", 200, page)
+            pages = self.client().pages("list")
+            with self.subTest(page):
+                self.assertEqual(next(pages), page)
+                error = self.error_of(ValueError, next, pages)
+                self.assertIn("next=", str(error))
 
     def test_the_end_is_a_link_that_is_missing_null_empty_or_seen_before(self):
         last_pages = [
@@ -1908,6 +2137,242 @@ class RenewalTest(ServerCase):
                     self.assertLessEqual(len(self.server.forms()), before + 2)
 
 
+class ManyThreadsTest(ServerCase):
+    """However many threads come at once, one request goes to the token endpoint, and
+    all of them get what came of it, a token or an error."""
+
+    def users_and_programs(self, **settings):
+        """A client of each kind, with a token that can be renewed."""
+        program = self.client(**settings)
+        program.access_token()
+        return program, self.logged_in_client(**settings)
+
+    def test_an_api_that_refuses_every_token_costs_one_renewal_in_all(self):
+        stranger = self.start_server()  # it knows none of our tokens
+        self.server.token_delay = 0.05
+        for number in 16, 64:
+            for client in self.users_and_programs(base_url=stranger.url + "/v1"):
+                before = len(self.server.forms())
+                for _ in range(2):
+                    errors = results_of_threads(lambda: client.get("me"), number)
+                    with self.subTest(client=client, number=number):
+                        kinds = {type(error) for error in errors}
+                        self.assertEqual(kinds, {ResponseError})
+                        statuses = {error.response.status_code for error in errors}
+                        self.assertEqual(statuses, {401})
+                        self.assert_token_requests(before + 1)
+
+    def test_a_token_that_was_accepted_is_renewed_again_when_it_is_refused(self):
+        for client in self.users_and_programs():
+            before = len(self.server.forms())
+            for number in range(1, 4):
+                self.server.expire()
+                self.assertEqual(client.get("echo").status_code, 200)
+                self.assert_token_requests(before + number)
+
+    def test_64_threads_wait_one_timeout_for_a_token_endpoint_that_does_not_answer(self):
+        for make in self.client, self.client_without_login:
+            raw = self.start_raw_server(*[[RawServer.say_nothing]] * 64)
+            metadata = {"token_endpoint": raw.url + "/token"}
+            client = make("fake-app", metadata=metadata, timeout=1)
+            client.token = Token(HUSH, "Bearer", 1, "hush-refresh")
+            errors = results_of_threads(client.access_token)
+            with self.subTest(client=client):
+                self.assertEqual({type(error) for error in errors}, {URLError})
+                self.assertEqual(raw.accepted, 1)
+
+    def test_a_renewal_that_fails_is_shared_by_those_who_waited_for_it(self):
+        troubles = [
+            (TokenError, dict(status=500, body="<p>")),
+            (TokenError, dict(status=401, body={"error": "invalid_client"})),
+            (LoginRequired, dict(status=400, body={"error": "invalid_grant"})),
+            (URLError, dict(close=True)),
+        ]
+        for kind, trouble in troubles:
+            client = self.logged_in_client()
+            expire_by_the_clock(client)
+            before = len(self.server.forms())
+            self.server.script("/token", delay=0.3, **trouble)
+            errors = results_of_threads(client.access_token, 16)
+            with self.subTest(trouble):
+                self.assertEqual({type(error) for error in errors}, {kind})
+                self.assert_token_requests(before + 1)
+            if kind != LoginRequired:  # it is no verdict for those who come later
+                self.assertTrue(client.access_token())
+
+    def test_a_rejected_token_is_renewed_once_for_all_and_never_given_again(self):
+        self.server.token_delay = 0.05
+        for client in self.users_and_programs():
+            old = client.token.access_token
+            before = len(self.server.forms())
+            for _ in range(2):
+                tokens = results_of_threads(lambda: client.access_token(rejected=old))
+                with self.subTest(client):
+                    self.assertEqual(set(tokens), {client.token.access_token})
+                    self.assertNotIn(old, tokens)
+                    self.assert_token_requests(before + 1)
+            self.assertEqual(client.access_token(), tokens[0])
+
+    def test_a_rejected_token_is_not_given_again_if_the_server_repeats_it(self):
+        self.server.script("/token", 200, {"access_token": "a", "expires_in": 60})
+        self.server.script("/token", 200, {"access_token": "a", "expires_in": 60})
+        client = self.client()
+        self.assertEqual(client.access_token(), "a")
+        self.error_of(TokenError, client.access_token, rejected="a")
+
+    def test_another_process_may_have_replaced_the_rejected_token(self):
+        one = self.logged_in_client(store=self.path())
+        two = self.client_without_login(store=self.path())
+        old = two.access_token()
+        new = one.refresh().access_token
+        self.assertEqual(two.access_token(), old)
+        self.assertEqual(two.access_token(rejected=old), new)
+        self.assert_token_requests(2)
+
+    PASSING = [
+        dict(status=503, body=""),
+        dict(status=500, body="<p>"),
+        dict(status=429, body=""),
+        dict(status=400, body={"error": "temporarily_unavailable"}),
+        dict(status=404, body="<p>"),
+        dict(close=True),
+    ]
+
+    def test_if_an_early_renewal_fails_the_old_token_is_used_to_its_end(self):
+        for trouble in self.PASSING:
+            for client in self.users_and_programs():
+                old = client.access_token()
+                end = client.token.expires_at
+                with self.subTest(trouble, client=client):
+                    with clock_stopped_at(end - 20):
+                        self.server.script("/token", **trouble)
+                        self.assertEqual(client.access_token(), old)
+                    with clock_stopped_at(end + 1):
+                        self.server.script("/token", **trouble)
+                        self.assertRaises(
+                            (TokenError, URLError), client.access_token
+                        )
+                        self.assertNotEqual(client.access_token(), old)
+
+    def test_an_early_renewal_that_is_refused_is_no_passing_trouble(self):
+        client = self.logged_in_client()
+        end = client.token.expires_at
+        self.server.script("/token", 400, {"error": "invalid_grant"})
+        with clock_stopped_at(end - 20):
+            for _ in range(2):
+                self.error_of(LoginRequired, client.access_token)
+
+    def test_a_rejected_token_is_not_used_to_its_end(self):
+        client = self.logged_in_client()
+        old = client.access_token()
+        self.server.script("/token", 503, "")
+        self.error_of(TokenError, client.access_token, rejected=old)
+
+
+class OtherUserTest(ServerCase):
+    """for_user(): one client of a web application serves many users."""
+
+    def login(self, client):
+        asked = client.authorization_request()
+        return client.exchange(asked, self.server.approve(asked.url))
+
+    def test_each_user_has_a_token_and_a_store_of_their_own(self):
+        ada = self.logged_in_client(store=self.path("ada"))
+        bob = ada.for_user(self.path("bob"))
+        none = ada.for_user()
+        for user in bob, none:
+            self.assertIsNone(user.token)
+            self.error_of(LoginRequired, user.get, "me")
+        token = self.login(bob)
+        self.assertNotEqual(ada.token, token)
+        self.assertEqual(self.client_without_login(store=self.path("bob")).token, token)
+        self.assertIs(ada.logout(), True)
+        self.assertIsNone(ada.token)
+        self.assertEqual(bob.token, token)
+        self.assertEqual(bob.get("me").status_code, 200)
+        self.assertIsNone(none.token)
+
+    def test_all_share_the_settings_the_metadata_and_the_connections(self):
+        headers = {"X-Mine": "1"}
+        settings = dict(headers=headers, base_url=self.server.url + "/v1")
+        server = self.server.url  # whose metadata are to be fetched
+        ada = self.logged_in_client(server=server, **settings)
+        ada.get("me")
+        requests = len(self.server.requests)
+        bob = ada.for_user()
+        bob.token = ada.token
+        before = self.server.connections
+        for client in bob, ada, bob:
+            client.get("me")
+            self.assertEqual(self.server.requests[-1].headers["X-Mine"], "1")
+        self.assertEqual(self.server.connections, before)
+        self.assertEqual(len(self.server.requests), requests + 3)
+        del ada
+        gc.collect()
+        bob.get("me")
+        self.assertEqual(self.server.connections, before)
+
+    @needs_ssl
+    def test_all_share_one_tls_context(self):
+        secure, _ = self.start_tls_server()
+        os.environ["SSL_CERT_FILE"] = self.path("tls.pem")
+        ada = self.client(metadata=secure.metadata)
+        create = ssl.create_default_context
+        with mock.patch.object(ssl, "create_default_context", side_effect=create) as made:
+            for client in ada, ada.for_user(), ada.for_user():
+                client.get("echo")
+        self.assertLessEqual(made.call_count, 1)
+
+
+class ReentryTest(ServerCase):
+    """The same thread may come in twice: it never waits for itself."""
+
+    TRACE_THAT_LOOKS = """
+        import json
+        from oauth2min import Client
+        server, path = sys.argv[1:]
+        seen = []
+        client = Client(json.loads(server), "fake-public", store=path,
+                        grant_type="authorization_code",
+                        trace=lambda text: seen.append(client.token.access_token))
+        with client:
+            client.token = client.token._replace(expires_at=1)
+            client.get("me")
+            client.refresh()
+            print(len(seen), None in seen)
+        """
+
+    def test_a_trace_may_look_at_the_token_during_a_renewal(self):
+        self.logged_in_client(store=self.path())
+        metadata = json.dumps(self.server.metadata)
+        shown = self.output_of_python(self.TRACE_THAT_LOOKS, metadata, self.path())
+        self.assertEqual(shown, "6 False\n")  # three requests and their answers
+
+    @unittest.skipUnless(hasattr(signal, "setitimer"), "no timers here")
+    def test_a_signal_handler_may_look_at_the_token_during_a_renewal(self):
+        client = self.logged_in_client(store=MemoryStore())
+        seen = []
+
+        def look(*_):
+            seen.append(client.token)
+
+        before = signal.signal(signal.SIGALRM, look)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        old = client.token
+        self.server.script("/token", 200, TOKEN, delay=0.6)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        client.refresh()
+        self.assertEqual(seen, [old])
+
+    def test_a_trace_cannot_change_what_happens(self):
+        def fail(text):
+            raise KeyError(text)
+
+        client = self.logged_in_client(trace=fail)
+        client.refresh()
+        self.assertEqual(client.get("me").status_code, 200)
+
+
 class StoreTest(ServerCase):
     """Whatever a store holds, no token is lost or mixed up: a record is bound to its
     server, client and grant, and a store that cannot be written is a warning."""
@@ -1982,6 +2447,59 @@ class StoreTest(ServerCase):
         self.assertEqual(client.token, token)
         self.assertEqual(self.content_of(), before)
         self.assertEqual(os.listdir(self.folder), files)
+
+    def test_a_logout_elsewhere_is_final_though_a_renewal_could_not_be_saved(self):
+        store = MemoryStore()
+        client = self.logged_in_client(store=store)
+        store.disk_full = True
+        with self.assertWarns(RuntimeWarning):
+            client.refresh()
+        store.disk_full = False
+        self.client_without_login(store=store).logout()
+        self.assertIsNone(store.record)
+        self.server.expire()
+        self.error_of(LoginRequired, client.get, "me")
+        self.assertIsNone(client.token)
+        self.assertIsNone(store.record)
+
+    def test_after_a_refusal_the_store_says_so_to_the_next_process(self):
+        for status, body in (400, {"error": "invalid_grant"}), (200, {"ok": False}):
+            store = MemoryStore()
+            client = self.logged_in_client(store=store)
+            record = dict(store.record)
+            self.server.script("/token", status, body)
+            self.error_of(LoginRequired, client.refresh)
+            self.assertEqual(store.record, dict(record, renew_at=0))
+            # It does not run into a 401 first: it tries the refresh token once more.
+            requests = len(self.server.requests)
+            newcomer = self.client_without_login(store=store)
+            self.assertEqual(newcomer.get("me").status_code, 200)
+            paths = self.requested_paths()[requests:]
+            self.assertEqual(paths, ["/token", "/v1/me"])
+
+    def test_after_a_401_with_nothing_to_refresh_the_store_says_so_too(self):
+        self.server.issue_refresh_token = False
+        store = MemoryStore()
+        client = self.logged_in_client(store=store)
+        self.server.expire()
+        self.error_of(LoginRequired, client.get, "me")
+        requests = len(self.server.requests)
+        newcomer = self.client_without_login(store=store)
+        self.error_of(LoginRequired, newcomer.get, "me")
+        self.assertEqual(len(self.server.requests), requests)
+
+    def test_a_token_that_the_server_repeats_does_not_live_longer(self):
+        # Doorkeeper gives the same token again, with the seconds that are left.
+        for life in 0, 50, 7200, None:
+            client = self.logged_in_client()
+            old = client.token
+            answer = {"access_token": old.access_token, "expires_in": life}
+            self.server.script("/token", 200, answer)
+            client.refresh()
+            with self.subTest(life):
+                self.assertEqual(client.token.access_token, old.access_token)
+                self.assertLessEqual(client.token.expires_at, old.expires_at)
+                self.assertEqual(client.token.refresh_token, old.refresh_token)
 
     def test_a_record_holds_the_token_and_what_it_is_bound_to_and_no_more(self):
         token = {
@@ -4271,6 +4789,35 @@ class BearerTest(ServerCase):
         answer = self.client().get("old")
         self.assertEqual(answer.json(), ["there"])
 
+    def test_a_redirect_may_be_written_in_latin_1(self):
+        self.server.script("/v1/old", 302, "", {"Location": "stra\xdfe"})
+        self.server.script("/v1/stra%DFe", 200, ["there"])
+        self.assertEqual(self.client().get("old").json(), ["there"])
+
+    def test_the_same_location_twice_is_one_and_two_are_none(self):
+        same = [("Location", "/v1/echo")] * 2
+        self.server.script("/v1/old", 302, "", same)
+        self.assertEqual(self.client().get("old").json()["target"], "/v1/echo")
+        for headers in [("Location", "/v1/echo"), ("Location", "/v1/me")], []:
+            self.server.script("/v1/old", 302, "", headers)
+            error = self.error_of(ResponseError, self.client().get, "old")
+            self.assertEqual(error.response.status_code, 302)
+
+    def test_a_method_in_lower_case_is_redirected_like_one_in_upper_case(self):
+        request = self.request_after_redirect(302, "post", json={"a": 1})
+        self.assertEqual((request.method, request.body), ("GET", b""))
+        request = self.request_after_redirect(303, "head")
+        self.assertEqual(request.method, "HEAD")
+
+    def test_to_another_origin_a_part_stays_a_part(self):
+        location = self.other.url + "/v1/echo"
+        self.server.script("/v1/old", 302, "", {"Location": location})
+        headers = {"Range": "bytes=0-9", "X-Own": HUSH}
+        self.client().get("old", headers=headers)
+        sent = self.other.requests[-1].headers
+        self.assertEqual(sent["Range"], "bytes=0-9")
+        self.assertIsNone(sent["X-Own"])
+
     def test_a_redirect_to_what_is_not_the_web_is_refused(self):
         client = self.client()
         unsafe_urls = [
@@ -4456,6 +5003,98 @@ class KeepAliveTest(ServerCase):
                 self.assertEqual(error.response.content, content)
                 self.assertEqual(client.get("x").json(), {})  # on a new connection
                 self.assertEqual(raw.accepted, 2)
+
+    def test_a_token_request_never_goes_over_a_connection_that_was_used_before(self):
+        answer = OK.replace(b"2\r\n\r\n{}", b'21\r\n\r\n{"access_token": "a"}')
+        raw = self.start_raw_server([answer, b""], [answer, b""], [b""])
+        metadata = {"token_endpoint": raw.url + "/token", "base_url": raw.url}
+        client = self.client(metadata=metadata)
+        for _ in range(2):
+            client.refresh()
+        self.error_of(URLError, client.refresh)  # and is not sent once more
+        self.assertEqual([number for number, _ in raw.heard], [0, 1, 2])
+        self.assertEqual(raw.accepted, 3)
+        # What a token request opened serves others.
+        client = self.client()
+        client.get("echo")
+        self.assertEqual(self.server.connections, 1)
+        client.refresh()
+        self.assertEqual(self.server.connections, 2)
+
+    def test_an_answer_before_the_end_of_an_upload_is_read(self):
+        refusal = (
+            b"HTTP/1.1 413 Too Large\r\nContent-Length: 20\r\n\r\n"
+            b'{"message": "Large"}'
+        )
+
+        def answer_early(connection, request):
+            connection.sendall(refusal)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+
+        class Endless(io.RawIOBase):
+            def __init__(self):
+                self.read_so_far = 0
+
+            def read(self, size=-1):
+                self.read_so_far += 8192
+                return bytes(8192) if self.read_so_far < 64 << 20 else b""
+
+        raw, client = self.raw_server_and_client([answer_early], [OK])
+        raw.read_request = lambda file: b"".join(iter(file.readline, b"\r\n"))
+        request = urllib.request.Request(raw.url + "/x", Endless(), method="PUT")
+        error = self.error_of(ResponseError, client.open, request)
+        self.assertEqual(error.response.status_code, 413)
+        self.assertEqual(client.get("x").json(), {})
+        self.assertEqual(raw.accepted, 2)
+
+    def test_a_file_is_sent_in_chunks_and_bytes_with_their_length(self):
+        self.write("file", b"abc")
+        raw, client = self.raw_server_and_client([OK] * 3)
+        with open(self.path("file"), "rb") as file:
+            for data in file, iter([b"a", b"bc"]), b"abc":
+                request = urllib.request.Request(raw.url + "/x", data, method="PUT")
+                with client.open(request) as answer:
+                    self.assertEqual(answer.read(), b"{}")
+        for _, request in raw.heard:
+            head, _, body = request.partition(b"\r\n\r\n")
+            if re.search(rb"(?i)\r\nContent-Length: 3(\r|$)", head):
+                self.assertNotIn(b"Transfer-Encoding", head)
+                self.assertEqual(body, b"abc")
+            else:
+                self.assertIn(b"\r\nTransfer-Encoding: chunked", head)
+                self.assertNotIn(b"Content-Length", head)
+                sizes_and_parts = body.split(b"\r\n")
+                self.assertEqual(b"".join(sizes_and_parts[1::2]), b"abc")
+        self.assertEqual(raw.accepted, 1)
+
+    def test_a_handler_of_the_user_for_http_is_used(self):
+        answers = []
+
+        class Recorded(urllib.request.HTTPHandler):
+            def http_open(self, request):
+                answers.append(super().http_open(request))
+                return answers[-1]
+
+        class MadeUp(urllib.request.BaseHandler):
+            def http_open(self, request):
+                head = email.message_from_string("Content-Type: application/json")
+                body = io.BytesIO(json.dumps({"access_token": "a"}).encode())
+                answer = urllib.response.addinfourl(body, head, request.full_url, 200)
+                answer.msg = "OK"
+                answers.append(answer)
+                return answer
+
+        for handler in Recorded(), MadeUp():
+            client = self.client(handlers=[handler])
+            answers.clear()
+            with self.subTest(type(handler).__name__):
+                self.assertEqual(client.get("echo").status_code, 200)
+                self.assertEqual(len(answers), 2)
+                with client.open("echo") as answer:
+                    self.assertTrue(answer.read().startswith(b"{"))
+                self.assertEqual(len(answers), 3)
 
     def test_a_connection_is_used_again_when_the_server_allows_it(self):
         chunked = (
@@ -4647,6 +5286,350 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(self.server.connections, 2)
 
 
+class HeadTest(ServerCase):
+    """RFC 9112: an answer is read by its grammar. What is odd is read right or is a
+    URLError that names it; nothing is forgiven in silence."""
+
+    @staticmethod
+    def answer(*fields, first=b"HTTP/1.1 200 OK", body=b"{}"):
+        return b"\r\n".join([first, *fields, b"", body])
+
+    def chunked(self, body, *fields):
+        return self.answer(b"Transfer-Encoding: chunked", *fields, body=body)
+
+    def assert_read(self, answer, content=b"{}", method="GET", is_reused=True):
+        """It is read so, and what follows it is not taken for a part of it; the
+        answer."""
+        raw, client = self.raw_server_and_client([answer, OK], [OK])
+        found = client.request(method, "x")
+        self.assertEqual(found.content, content)
+        self.assertEqual(client.get("x").json(), {})
+        self.assertEqual(raw.accepted, 1 if is_reused else 2)
+        return found
+
+    def assert_refused(self, answer, named):
+        """It is an error that names what is odd, and its connection is given up; the
+        error."""
+        raw, client = self.raw_server_and_client([answer, OK], [OK])
+        error = self.error_of(URLError, client.get, "x")
+        self.assertRegex(str(error), named)
+        self.assertEqual(client.get("x").json(), {})
+        self.assertEqual(raw.accepted, 2)
+        return error
+
+    def assert_all_refused(self, named, *answers):
+        for answer in answers:
+            with self.subTest(answer[:200]):
+                self.assert_refused(answer, named)
+
+    def test_a_status_line_is_read_by_its_grammar(self):
+        size = b"Content-Length: 2"
+        for first, status in (
+            (b"HTTP/1.1 200", 200),
+            (b"HTTP/1.1 200 ", 200),
+            (b"HTTP/1.1 299 all is \xfc well", 299),
+            (b"HTTP/1.9 200 OK", 200),
+        ):
+            with self.subTest(first):
+                found = self.assert_read(self.answer(size, first=first))
+                self.assertEqual(found.status_code, status)
+
+    def test_a_status_that_nobody_knows_is_one_of_its_hundred(self):
+        answer = self.answer(b"Content-Length: 2", first=b"HTTP/1.1 999 Odd")
+        _, client = self.raw_server_and_client([answer])
+        error = self.error_of(ResponseError, client.get, "x")
+        self.assertEqual(error.response.status_code, 999)
+
+    def test_what_is_no_status_line_is_an_error_that_says_so(self):
+        size = b"Content-Length: 2"
+        firsts = [
+            b"HTTP/2.0 200 OK",
+            b"HTTP/2 200 OK",
+            b"HTTP/1.10 200 OK",
+            b"http/1.1 200 OK",
+            b"HTTP/1.1  200 OK",
+            b"HTTP/1.1 20 OK",
+            b"HTTP/1.1 2000 OK",
+            b"HTTP/1.1 099 OK",
+            b"HTTP/1.1 +20 OK",
+            b"HTTP/1.1 200OK",
+            b"HTTP/1.1 200 O\0K",
+            b"HTTP/1.1 200 O\rK",
+            b"ICY 200 OK",
+            b"X-Early: 1\r\nHTTP/1.1 200 OK",
+            b"",
+        ]
+        answers = [self.answer(size, first=first) for first in firsts]
+        self.assert_all_refused("status line", *answers)
+
+    def test_a_switch_of_protocols_is_an_error(self):
+        switch = self.answer(b"Upgrade: x", first=b"HTTP/1.1 101 Switching", body=b"")
+        self.assert_all_refused("status line|101", switch, switch + OK)
+
+    def test_20_interim_answers_are_read_and_21_are_an_error(self):
+        hint = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Length: 9\r\n\r\n"
+        found = self.assert_read(hint * 20 + OK)
+        self.assertIsNone(found.headers["Link"])
+        self.assert_refused(hint * 21 + OK, "interim")
+        self.assert_refused(hint.replace(b"</x>", b"x" * 5000) * 20 + OK, "head")
+
+    def test_fields_are_read_by_their_grammar(self):
+        for field, value in (
+            (b"X-Odd:1", "1"),
+            (b"X-Odd: \t 1 \t ", "1"),
+            (b"X-Odd:", ""),
+            (b"x-ODD: a:b", "a:b"),
+            (b"X-Odd: \xfc", "\xfc"),
+            (b"X-Odd: a\r\n b\r\n\tc", "a b c"),
+            (b"X-Odd:\r\n 1", "1"),
+            (b"X-Odd: a\x0bb\x85c", "a\x0bb\x85c"),
+            (b"X-!#$%&'*+.^_`|~: 1\r\nX-Odd: 1", "1"),
+        ):
+            with self.subTest(field):
+                found = self.assert_read(self.answer(field, b"Content-Length: 2"))
+                self.assertEqual(found.headers.get_all("X-Odd"), [value])
+
+    def test_lines_may_end_in_a_line_feed_alone(self):
+        self.assert_read(OK.replace(b"\r\n", b"\n"))
+        self.assert_read(b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\n{}")
+        chunked = self.chunked(b"2\r\n{}\r\n0\r\n\r\n")
+        self.assert_read(chunked.replace(b"\r\n", b"\n"))
+
+    def test_what_is_no_field_is_an_error_that_says_so(self):
+        fields = [
+            "X-Größe: 1".encode(),
+            b"X-Cache : HIT",
+            b"X-One: a\rb",
+            b"X-One: a\r",
+            b"X-One: a\0b",
+            b": 1",
+            b"X-One",
+            b"X One: 1",
+            b"(x): 1",
+        ]
+        for field in fields:
+            both = field, b"Content-Length: 2"
+            for order in both, both[::-1]:
+                with self.subTest(order):
+                    self.assert_refused(self.answer(*order), "field|head")
+
+    def test_a_head_has_at_most_200_fields_and_64_kilobytes(self):
+        size = b"Content-Length: 2"
+        self.assert_read(self.answer(*[b"X: 1"] * 199, size))
+        self.assert_read(self.answer(b"X: " + b"x" * 65000, size))
+        self.assert_refused(self.answer(*[b"X: 1"] * 200, size), "head.*200")
+        long = self.answer(b"X: " + b"x" * 70000, size)
+        many = self.answer(*[b"X: " + b"x" * 7000] * 10, size)
+        self.assert_all_refused("head.*65536", long, many)
+
+    def test_a_head_that_breaks_off_is_an_error_wherever_it_does(self):
+        head = OK[: -len(b"{}")]
+        cuts = [[head[:end]] for end in range(len(head))]
+        raw, client = self.raw_server_and_client(*cuts)
+        for [cut] in cuts:
+            with self.subTest(cut):
+                self.error_of(URLError, client.get, "x")
+        self.assertEqual(raw.accepted, len(cuts))
+
+    def test_a_content_length_is_one_number(self):
+        two = b"Content-Length: 2"
+        for fields in (
+            [b"Content-Length:\t2 "],
+            [b"Content-Length: 002"],
+            [b"Content-Length: 2, 2"],
+            [b"Content-Length:\r\n 2"],
+            [two, two],
+            [two, b"content-length: 2 , 2"],
+        ):
+            with self.subTest(fields):
+                self.assert_read(self.answer(*fields))
+
+    def test_another_content_length_is_an_error_that_names_it(self):
+        values = b"9, 99", b"+2", b"-2", b"2.0", b"0x2", b"2 2", b"two", b"\xb2"
+        values += b"", b",", b"2,", b"9" * 25, b"1" * 5000
+        answers = [self.answer(b"Content-Length: " + value) for value in values]
+        differ = b"Content-Length: 2", b"Content-Length: 3"
+        self.assert_all_refused("Content-Length", *answers, self.answer(*differ))
+
+    def test_the_only_transfer_encoding_is_chunked(self):
+        body = b"2\r\n{}\r\n0\r\n\r\n"
+        for value in b"chunked", b"Chunked", b"chunked ", b"\tchunked\t":
+            with self.subTest(value):
+                self.assert_read(self.answer(b"Transfer-Encoding: " + value, body=body))
+        values = b"identity, chunked", b"gzip, chunked", b"gzip", b"identity", b"chunkedx"
+        values += b"chunked, gzip", b"x chunked", b"\x0bchunked", b""
+        values += (b"chunked\r\nTransfer-Encoding: chunked",)
+        fields = [b"Transfer-Encoding: " + value for value in values]
+        answers = [self.answer(field, body=body) for field in fields]
+        self.assert_all_refused("Transfer-Encoding", *answers)
+
+    def test_chunks_count_before_a_content_length_and_end_the_connection(self):
+        body = b"2\r\n{}\r\n0\r\n\r\n"
+        for size in b"2", b"12", b"999", b"2, 3":
+            with self.subTest(size):
+                answer = self.chunked(body, b"Content-Length: " + size)
+                self.assert_read(answer, is_reused=False)
+        old = b"Transfer-Encoding: chunked", b"Connection: keep-alive"
+        answer = self.answer(*old, first=b"HTTP/1.0 200 OK", body=body)
+        self.assert_read(answer, is_reused=False)  # RFC 9112 section 6.1
+
+    def test_where_there_is_no_body_none_is_awaited_whatever_is_said_of_its_size(self):
+        for field in b"Content-Length: 7", b"Transfer-Encoding: chunked", b"X: 1":
+            for method, first in (
+                ("HEAD", b"HTTP/1.1 200 OK"),
+                ("GET", b"HTTP/1.1 204 No Content"),
+                ("GET", b"HTTP/1.1 304 Not Modified"),
+            ):
+                with self.subTest(field=field, first=first):
+                    answer = self.answer(field, first=first, body=b"")
+                    self.assert_read(answer, b"", method)
+
+    def test_an_old_server_keeps_a_connection_only_if_it_says_so(self):
+        size = b"Content-Length: 2"
+        keep = b"Connection: x, Keep-Alive"
+        old = b"HTTP/1.0 200 OK"
+        self.assert_read(self.answer(size, first=old), is_reused=False)
+        self.assert_read(self.answer(size, keep, first=old))
+        self.assert_read(self.answer(size, b"Connection: x, CLOSE"), is_reused=False)
+
+    def test_chunks_may_have_extensions_and_a_trailer(self):
+        for body in (
+            b"2\r\n{}\r\n0\r\n\r\n",
+            b"002\r\n{}\r\n000\r\n\r\n",
+            b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+            b"2;a=b;c=\"d;e\"\r\n{}\r\n0;x\r\n\r\n",
+            b"2 ; a\r\n{}\r\n0 \r\n\r\n",
+            b"2\r\n{}\r\n0\r\nX-Trailer: 1\r\nAnother: 2\r\n\r\n",
+        ):
+            with self.subTest(body):
+                found = self.assert_read(self.chunked(body))
+                self.assertIsNone(found.headers["X-Trailer"])
+        big = b"%x\r\n%s\r\n0\r\n\r\n" % (99999, b"A" * 99999)
+        self.assert_read(self.chunked(big), b"A" * 99999)
+
+    def test_a_chunk_of_another_size_is_an_error_that_says_so(self):
+        sizes = b"-1", b"0x2", b"+2", b"1_0", b"", b" 2", b"2\0", b"2 2", b"g", b"\xb2"
+        sizes += b"f" * 16, b"0" * 5000, b"2;" + b"x" * 5000
+        bodies = [size + b"\r\n{}\r\n0\r\n\r\n" for size in sizes]
+        bodies += [b"2\r\n{}x\r\n0\r\n\r\n", b"1\r\n{}\r\n0\r\n\r\n", b"2\r\n{}0\r\n\r\n"]
+        bodies += [b"0\r\n" + b"X: 1\r\n" * 300 + b"\r\n"]
+        self.assert_all_refused("chunk|head", *map(self.chunked, bodies))
+
+    def test_chunks_that_break_off_are_an_error_wherever_they_do(self):
+        body = b"2;x\r\n{ \r\n1\r\n}\r\n0\r\nX: 1\r\n\r\n"
+        self.assert_read(self.chunked(body), b"{ }")
+        cuts = [[self.chunked(body[:end])] for end in range(len(body))]
+        raw, client = self.raw_server_and_client(*cuts)
+        for [cut] in cuts:
+            with self.subTest(cut):
+                self.error_of(URLError, client.get, "x")
+        self.assertEqual(raw.accepted, len(cuts))
+
+    def test_an_error_quotes_at_most_12_characters_of_an_odd_head(self):
+        long = b"abcdefghijklmnopqrstuvwxyz"
+        answers = [
+            self.answer(first=long),
+            self.answer(b"X " + long),
+            self.answer(b"Content-Length: " + long),
+            self.answer(b"Transfer-Encoding: " + long),
+            self.answer(b"Content-Length: 2", b"Content-Encoding: " + long),
+            self.chunked(long + b"\r\n"),
+        ]
+        for answer in answers:
+            with self.subTest(answer):
+                text = str(self.assert_refused(answer, "."))
+                self.assertNotRegex(text, "|".join(self.windows(long.decode(), 13)))
+
+    @staticmethod
+    def windows(text, size):
+        return [text[start : start + size] for start in range(len(text) - size + 1)]
+
+
+class StreamTest(ServerCase):
+    """open(): by whatever method a stream is read, a body that is cut short is an
+    OSError, and a whole one comes whole."""
+
+    BODY = b"one\ntwo\nthree\n"
+
+    @staticmethod
+    def read_into(stream):
+        buffer = bytearray(5)
+        size = stream.readinto(buffer)
+        return bytes(buffer[:size])
+
+    @staticmethod
+    def copied(stream):
+        copy = io.BytesIO()
+        shutil.copyfileobj(stream, copy)
+        return copy.getvalue()
+
+    def ways(self):
+        """The ways to read all of a stream, by their names."""
+        steps = {
+            "read(n)": lambda stream: stream.read(5),
+            "read1": lambda stream: stream.read1(5),
+            "readline": lambda stream: stream.readline(),
+            "readline(n)": lambda stream: stream.readline(3),
+            "readinto": self.read_into,
+        }
+        ways = {
+            "read": lambda stream: stream.read(),
+            "read(None)": lambda stream: stream.read(None),
+            "readlines": lambda stream: b"".join(stream.readlines()),
+            "iteration": b"".join,
+            "copyfileobj": self.copied,
+        }
+        for name, step in steps.items():
+            ways[name] = lambda stream, step=step: b"".join(
+                iter(lambda: step(stream), b"")
+            )
+        return ways.items()
+
+    def read_stream(self, answer, read):
+        _, client = self.raw_server_and_client([answer])
+        with client.open("x") as stream:
+            return read(stream)
+
+    def answers(self, body):
+        """The ways to send it that tell its end."""
+        size = b"Content-Length: %d" % len(self.BODY)
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+        whole_chunks = chunks + (b"0\r\n\r\n" if body == self.BODY else b"")
+        head = b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s"
+        yield head % (size, body)
+        yield head % (b"Transfer-Encoding: chunked", whole_chunks)
+
+    def test_a_whole_body_comes_whole_by_every_method(self):
+        for answer in self.answers(self.BODY):
+            for name, read in self.ways():
+                with self.subTest(name, answer=answer):
+                    self.assertEqual(self.read_stream(answer, read), self.BODY)
+
+    def test_a_body_cut_short_is_an_error_by_every_method(self):
+        for body in self.BODY[:8], self.BODY[:6], b"":
+            for answer in self.answers(body):
+                for name, read in self.ways():
+                    with self.subTest(name, answer=answer):
+                        self.error_of(URLError, self.read_stream, answer, read)
+
+    def test_a_body_without_a_size_ends_with_the_connection(self):
+        answer = b"HTTP/1.1 200 OK\r\n\r\n" + self.BODY
+        for name, read in self.ways():
+            with self.subTest(name):
+                self.assertEqual(self.read_stream(answer, read), self.BODY)
+
+    def test_get_notices_it_too_also_in_what_is_compressed(self):
+        for zipped in gzip.compress(self.BODY), self.BODY:
+            coding = b"Content-Encoding: gzip\r\n" if zipped != self.BODY else b""
+            for cut in 1, 8, len(zipped) - 3:
+                sizes = b"Content-Length: %d" % len(zipped), b"Content-Length: %d" % cut
+                for size in sizes if coding else sizes[:1]:
+                    head = b"HTTP/1.1 200 OK\r\n%s%s\r\n\r\n" % (coding, size)
+                    with self.subTest(zipped=zipped, cut=cut, size=size):
+                        _, client = self.raw_server_and_client([head + zipped[:cut]])
+                        self.error_of(URLError, client.get, "x")
+
+
 class ProxyTest(ServerCase):
     """RFC 9110 section 9.3.6. A FakeServer can be the proxy for plain HTTP: it answers
     itself, whatever the host."""
@@ -4771,10 +5754,66 @@ class ProxyTest(ServerCase):
             "proxy:3128",
             "me:pass@proxy:3128",
             "http://proxy:3128/",
-            "socks5://proxy",
         ):
             with self.subTest(address), mock.patch.dict(os.environ, http_proxy=address):
                 self.client()
+
+    def trouble_of_client_behind(self, **environ):
+        """What is said of these variables, when the client is made or when it asks."""
+        with mock.patch.dict(os.environ, environ):
+            with self.assertRaises((ValueError, OSError)) as caught:
+                self.client_with_token().get("echo")
+        self.assert_fit_to_show(str(caught.exception))
+        return str(caught.exception)
+
+    def test_a_socks_proxy_is_named_in_the_error(self):
+        for scheme in "socks5", "socks5h", "socks4", "SOCKS":
+            for password in "", "me:h-u-s-h-ed@":
+                address = "%s://%s127.0.0.1:1080" % (scheme, password)
+                with self.subTest(address):
+                    text = self.trouble_of_client_behind(http_proxy=address)
+                    self.assertIn("SOCKS", text)
+
+    @needs_ssl
+    def test_to_an_https_proxy_nothing_goes_out_in_the_clear(self):
+        secure, context = self.start_tls_server()
+        for password in "", "me:h-u-s-h-ed@":
+            raw = self.start_raw_server([lambda connection, request: None])
+            heard = []
+            raw.read_request = lambda file: heard.append(file.read(3))
+            address = raw.url.replace("http://", "https://" + password)
+            os.environ["https_proxy"] = address
+            with self.subTest(password), self.assertRaises((ValueError, OSError)):
+                self.client_with_token(
+                    metadata=secure.metadata, context=context, timeout=2
+                ).get("echo")
+            self.assertNotIn(b"CON", heard)  # a handshake begins with 16 03 01
+        self.assertEqual(secure.connections, 0)
+
+    def test_only_the_proxy_variables_of_http_and_https_are_looked_at(self):
+        odd = "socks5://me:h-u-s-h-ed/@:"
+        names = "X509_USER_PROXY", "all_proxy", "ftp_proxy", "a_proxy", "HTTPX_PROXY"
+        for name in names:
+            with self.subTest(name), mock.patch.dict(os.environ, {name: odd}):
+                client = self.client()
+                self.assertEqual(client.get("echo").status_code, 200)
+
+    def test_407_says_that_the_proxy_wants_a_user_and_a_password(self):
+        os.environ["http_proxy"] = self.proxy.url
+        client = self.client()
+        self.proxy.script("/token", 407, "<html>")
+        error = self.error_of(TokenError, client.get, "echo")
+        self.assertRegex(str(error), "(?i)proxy.*user.*password")
+        self.proxy.script("/v1/echo", 407, "<html>")
+        error = self.error_of(ResponseError, client.get, "echo")
+        self.assertRegex(str(error), "(?i)proxy.*user.*password")
+
+    @needs_ssl
+    def test_407_of_a_tunnel_says_so_too(self):
+        answer = b"HTTP/1.1 407 h-u-s-h-ed\r\nContent-Length: 0\r\n\r\n"
+        _, _, client = self.client_behind_proxy(answer)
+        error = self.error_of(URLError, client.get, "echo")
+        self.assertRegex(str(error), "(?i)proxy.*407.*user.*password")
 
     def test_plain_http_is_not_sent_across_the_network_to_a_proxy(self):
         url = "http://proxy.invalid:3128"
@@ -4904,6 +5943,41 @@ class RateLimitTest(ServerCase):
                     error = self.error_of(RateLimited, client.get, "echo")
                     self.assertGreaterEqual(error.retry_after, 1)
                     self.assertLessEqual(error.retry_after, 1e9)
+
+    def test_a_403_is_a_rate_limit_where_its_fields_say_so(self):
+        now = int(time.time())
+        used_up = {"X-RateLimit-Remaining": "0"}
+        reset = {"X-RateLimit-Reset": str(now + 50)}
+        rows = [
+            ({"Retry-After": "50"}, 50),
+            (used_up, 1),
+            (dict(used_up, **reset), 50),
+            (dict(used_up, **{"Retry-After": "7"}, **reset), 7),
+            ({}, None),
+            (reset, None),
+            ({"X-RateLimit-Remaining": "10"}, None),
+            ({"X-RateLimit-Remaining": "9", **reset}, None),
+        ]
+        client = self.client()
+        for headers, seconds in rows:
+            with self.subTest(headers), clock_stopped_at(now):
+                self.server.script("/v1/echo", 403, "", headers)
+                kind = ResponseError if seconds is None else RateLimited
+                error = self.error_of(kind, client.get, "echo")
+                if seconds:
+                    self.assertAlmostEqual(error.retry_after, seconds, delta=3)
+
+    def test_the_clock_of_the_server_counts_for_a_date(self):
+        client = self.client()
+        for ahead in -5000, 5000:
+            then = time.time() + ahead
+            headers = {
+                "Date": email.utils.formatdate(then, usegmt=True),
+                "Retry-After": email.utils.formatdate(then + 50, usegmt=True),
+            }
+            self.server.script("/v1/echo", 429, "", headers)
+            error = self.error_of(RateLimited, client.get, "echo")
+            self.assertAlmostEqual(error.retry_after, 50, delta=3)
 
     def test_503_without_retry_after_is_a_plain_response_error(self):
         self.server.script("/v1/echo", 503, "")
@@ -5036,6 +6110,94 @@ class GzipTest(ServerCase):
             peak = self.peak_megabytes(ResponseError, self.client_with_token())
             self.assertLess(peak, 30)
 
+    def test_codings_are_undone_in_whatever_way_they_are_written(self):
+        once = gzip.compress(b"[1]")
+        twice = gzip.compress(once)
+        for body, *values in (
+            (once, "gzip "),
+            (once, "\tGZip"),
+            (once, "x-gzip"),
+            (once, "identity, gzip"),
+            (once, "gzip", "identity"),
+            (twice, "gzip, gzip"),
+            (twice, "gzip,X-GZIP"),
+            (twice, "gzip", "gzip"),
+            (b"[1]", "identity"),
+            (b"[1]", ""),
+        ):
+            headers = [("Content-Encoding", value) for value in values]
+            with self.subTest(values):
+                self.server.script("/v1/echo", 200, body, headers)
+                self.assertEqual(self.client().get("echo").json(), [1])
+
+    def test_several_members_are_one_body_and_what_follows_them_is_ignored(self):
+        members = gzip.compress(b"[1") + gzip.compress(b"") + gzip.compress(b",2]")
+        many = b"".join(gzip.compress(b"%05d" % number) for number in range(999))
+        for body, content in (
+            (members, b"[1,2]"),
+            (members + bytes(9000), b"[1,2]"),
+            (members + b"junk" * 3000, b"[1,2]"),
+            (members + b"x" + b"\x1f" * 9000, b"[1,2]"),
+            (members + b"\x1fjunk", b"[1,2]"),
+            (many, b"".join(b"%05d" % number for number in range(999))),
+            (b"", b""),
+        ):
+            with self.subTest(body[-20:]):
+                self.server.script("/v1/echo", 200, body, self.ZIPPED)
+                self.assertEqual(self.client().get("echo").content, content)
+
+    def test_another_coding_is_an_error_that_names_it_but_not_for_open(self):
+        for value, name in ("br", "br"), ("gzip, zstd", "zstd"), ("a b", "a b"):
+            headers = {"Content-Encoding": value}
+            with self.subTest(value):
+                self.server.script("/v1/echo", 200, b"[1]", headers)
+                error = self.error_of(URLError, self.client().get, "echo")
+                self.assertRegex(str(error), "Content-Encoding.*" + name)
+                self.server.script("/v1/echo", 200, b"[1]", headers)
+                with self.client().open("echo") as answer:
+                    self.assertEqual(answer.read(), b"[1]")
+
+    def test_no_gzip_is_asked_for_where_the_caller_wants_a_range_or_says_what(self):
+        for name, value in (
+            ("Range", "bytes=0-1"),
+            ("range", "bytes=0-1"),
+            ("Accept-Encoding", "identity"),
+            ("accept-encoding", "br"),
+        ):
+            headers = {name: value}
+            asked = [
+                lambda: self.client().get("echo", headers=headers),
+                lambda: self.client(headers=headers).get("echo"),
+            ]
+            for ask in asked:
+                ask()
+                sent = self.server.requests[-1].headers
+                with self.subTest(name):
+                    self.assertEqual(sent[name], value)
+                    self.assertNotIn("gzip", sent.get("Accept-Encoding", ""))
+
+    def test_broken_gzip_does_not_hide_the_status_and_the_fields(self):
+        for body in b"no gzip", gzip.compress(b"{}")[:-9], b"\x1f\x8b":
+            for coding in "gzip", "br":
+                with self.subTest(body=body, coding=coding):
+                    self.check_status_and_fields(body, {"Content-Encoding": coding})
+
+    def check_status_and_fields(self, body, headers):
+        client = self.client()
+        self.server.script("/v1/x", 302, body, dict(headers, Location="echo"))
+        self.assertEqual(client.get("x").json()["target"], "/v1/echo")
+        limit = dict(headers, **{"Retry-After": "50"})
+        self.server.script("/v1/x", 429, body, limit)
+        self.assertEqual(self.error_of(RateLimited, client.get, "x").retry_after, 50)
+        self.server.script("/v1/x", 404, body, headers)
+        error = self.error_of(ResponseError, client.get, "x")
+        self.assertEqual(error.response.status_code, 404)
+        before = len(self.server.forms())
+        self.server.script("/v1/x", 401, body, headers)
+        self.server.script("/v1/x", 200, ["good"])
+        self.assertEqual(client.get("x").json(), ["good"])
+        self.assert_token_requests(before + 1)
+
     def test_broken_gzip_is_a_network_error(self):
         client = self.client()
         good = gzip.compress(bytes(range(256)) * 9)
@@ -5117,6 +6279,75 @@ class NetworkErrorTest(ServerCase):
                 with self.subTest(answer=answer[:60], path=path):
                     self.server.script(path, raw=answer, close=True)
                     self.message_of_network_error(self.client(), OSError)
+
+
+class TimeoutTest(ServerCase):
+    """timeout= is for a request in all, however its answer drips; for open() until the
+    head is there, and then for each read."""
+
+    DRIPS = 200  # of a tenth of a second each: what is cut off early was not waited for
+
+    def drip(self, start, piece, pieces=DRIPS):
+        """An answer that comes in pieces, and a list of those that were sent."""
+        sent = []
+
+        def answer(connection, request):
+            connection.sendall(start)
+            while len(sent) < pieces:
+                time.sleep(0.1)
+                connection.sendall(piece)
+                sent.append(piece)
+
+        return answer, sent
+
+    def test_an_answer_that_drips_is_not_waited_for(self):
+        size = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+        chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        drips = [
+            (b"", b"H"),
+            (b"HTTP/1.1 200 ", b"O"),
+            (b"HTTP/1.1 200 OK\r\n", b"X: 1\r\n"),
+            (b"", b"HTTP/1.1 103 Early\r\n\r\n"),
+            (size, b"x"),
+            (chunked, b"1\r\nx\r\n"),
+            (chunked + b"1", b"0"),
+            (chunked + b"0\r\n", b"X: 1\r\n"),
+        ]
+        parallel_map(lambda drip: self.check_drip(*drip), drips)
+
+    def check_drip(self, start, piece):
+        answer, sent = self.drip(start, piece)
+        raw = self.start_raw_server([answer])
+        api = self.client_with_token(base_url=raw.url, timeout=0.5)
+        error = self.error_of(URLError, api.get, "x")
+        self.assertIsInstance(error.reason, socket.timeout, (start, piece))
+        self.assertLess(len(sent), self.DRIPS // 4)
+
+    def test_a_token_answer_that_drips_is_not_waited_for(self):
+        answer, sent = self.drip(OK.replace(b": 2", b": 9999"), b" ")
+        raw = self.start_raw_server([answer])
+        client = self.client(metadata={"token_endpoint": raw.url}, timeout=0.5)
+        error = self.error_of(URLError, client.access_token)
+        self.assertIsInstance(error.reason, socket.timeout)
+        self.assertLess(len(sent), self.DRIPS // 4)
+
+    def test_each_read_of_a_stream_has_its_own_time(self):
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n"
+        answer, sent = self.drip(head, b"x", 15)
+        _, client = self.raw_server_and_client([answer], timeout=1)
+        with client.open("x") as stream:
+            self.assertEqual(stream.read(), b"x" * 15)
+
+    def test_a_stream_that_is_silent_for_too_long_is_an_error(self):
+        def answer(connection, request):
+            connection.sendall(OK[:-1])
+            RawServer.say_nothing(connection, request)
+
+        for read in (lambda stream: stream.read(), lambda stream: stream.readline()):
+            _, client = self.raw_server_and_client([answer], timeout=0.3)
+            with client.open("x") as stream:
+                error = self.error_of(URLError, read, stream)
+            self.assertIsInstance(error.reason, socket.timeout)
 
 
 class TraceTest(ServerCase):
