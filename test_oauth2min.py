@@ -4208,7 +4208,8 @@ class NeighbourTest(LoginCase):
             self.assertLess(blocks, 5000)  # of memory: not one for each request
 
     def test_a_connection_that_says_nothing_is_given_up_in_silence(self):
-        # inside: _Callback, whose connection gives up sooner than the five seconds
+        # inside: _Callback and its server, for a connection that gives up sooner than
+        # after five seconds
         waited = []
 
         class Impatient(socket.socket):
@@ -4220,7 +4221,7 @@ class NeighbourTest(LoginCase):
         near = Impatient(near.family, near.type, near.proto, near.detach())
         callback = oauth2min._Callback("http://127.0.0.1/")
         with far, self.captured_stderr() as shown, callback:
-            callback.serve(near)
+            callback.listeners[0].process_request(near, ("", 0))
             self.assertEqual(far.recv(1), b"")
             self.assertEqual(shown.getvalue(), "")
         self.assertLessEqual(max(waited), 10)
@@ -4260,13 +4261,12 @@ class NeighbourTest(LoginCase):
             callback = oauth2min._Callback("https://app.example/")
             callback.redirect_uri = uri
             callback.state = "s"
-            callback.handler = oauth2min._handler(callback)
             callback.ended.set()
             near, far = socket.socketpair()
             line = b"GET /callback?code=c&state=s HTTP/1.1\r\n"
-            with self.subTest(uri, host=host), far:
+            with self.subTest(uri, host=host), near, far:
                 far.sendall(line + b"Host: %s\r\n\r\n" % host)
-                callback.serve(near)
+                oauth2min._handler(callback)(near, ("", 0), None)
                 self.assertEqual(far.recv(12)[9:], status)
                 expected = "code=c&state=s" if status == b"200" else ""
                 self.assertEqual(callback.query, expected)
