@@ -12,24 +12,21 @@
     # A user, in the browser: authorization code with PKCE (section 4.1, RFC 7636, RFC 8252)
     spotify = Client("spotify", client_id, client_secret, grant_type="authorization_code",
                      scope="user-library-read user-follow-read", store="spotify-token.json")
-    spotify.login()                       # opens the browser only if no usable token is stored
+    spotify.login()                    # opens the browser only if no usable token is stored
     for page in spotify.pages("me/tracks", {"limit": 50}):
         for item in page["items"]:
             print(item["track"]["name"])
 
-The rules are those of these documents; the comments name their sections:
+The rules are those of these documents; comments name their sections:
 
-    RFC 6749  OAuth 2.0: the grants, the token endpoint      RFC 8414  server metadata
-    RFC 6750  bearer tokens: how an API request carries one  RFC 8628  devices without a browser
-    RFC 7009  revocation, for a logout                       RFC 9207  the issuer in an answer
-    RFC 7636  PKCE: a stolen code is worth nothing           RFC 9700  security
-    RFC 8252  programs that run on a user's own machine      RFC 9110, 9112  HTTP
+    RFC 6749 OAuth 2.0           RFC 8252 programs on a user's machine   RFC 9207 issuers
+    RFC 6750 bearer tokens       RFC 8414 metadata of a server           RFC 9700 security
+    RFC 7009 revocation          RFC 8628 devices without a browser      RFC 9110 HTTP
+    RFC 7636 PKCE: a stolen code is worth nothing                        RFC 9112 HTTP/1.1
 
-Not here: the implicit and the password grant (RFC 9700 sections 2.1.2 and 2.4 forbid them), the
-validation of ID tokens, and async (`await asyncio.to_thread(client.get, url)` does it).
-
-Read it from the top: what OAuth is about comes first, up to "Token file"; files, sockets and
-HTTP serve it and come after. A function calls what stands further down.
+Not here: the implicit and the password grant (RFC 9700 forbids them), the validation of ID
+tokens, and async (`await asyncio.to_thread(client.get, url)` does it). Read it from the
+top: what OAuth is about comes first, up to "Token file"; files, sockets and HTTP serve it.
 """
 import base64
 import copy
@@ -51,9 +48,10 @@ from collections import deque, namedtuple
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPException, HTTPMessage, HTTPResponse, RemoteDisconnected
 from urllib.error import URLError
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlencode, urljoin, urlsplit
-from urllib.request import BaseHandler, HTTPErrorProcessor, OpenerDirector, ProxyHandler, Request
-from urllib.request import getproxies
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
+from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.request import BaseHandler, HTTPErrorProcessor, OpenerDirector, ProxyHandler
+from urllib.request import Request, getproxies
 
 TYPE_CHECKING = False  # type checkers take it for True; the module `typing` starts slowly
 if TYPE_CHECKING:
@@ -63,20 +61,13 @@ if TYPE_CHECKING:
     Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
 
 __version__ = "0.1.0"
-__all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client", "LoginRequired",
-           "OAuth2Error", "RateLimited", "Response", "ResponseError", "StoreError", "Token",
-           "TokenError", "TokenFile", "UnsafeURL", "discover", "main"]
+__all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client",
+           "LoginRequired", "OAuth2Error", "RateLimited", "Response", "ResponseError",
+           "StoreError", "Token", "TokenError", "TokenFile", "UnsafeURL", "discover",
+           "main"]
 
 MARGIN = 30             # seconds: a token counts as expired this long before its end
 LOGIN_TIME = 300        # seconds that a user has in the browser
-MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, after gzip: more is for open()
-MAX_ANSWER = 1 << 20    # bytes of a token answer, of metadata, of an error
-MAX_HEAD = 1 << 16      # bytes of an answer's head, its interim answers included
-MAX_FIELDS = 200        # field lines in a head
-MAX_INTERIM = 20        # interim answers (1xx) before the answer
-MAX_IDLE = 64           # idle connections that are kept
-IDLE_TIME = 120         # seconds; a router on the way may have forgotten an older connection
-MIN_SECRET = 8          # characters: a shorter secret is not looked for in what is shown
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = "client_credentials", "authorization_code", DEVICE_CODE
 AUTH_METHODS = "client_secret_basic", "client_secret_post", "none"
@@ -107,28 +98,28 @@ class ResponseError(OAuth2Error):
     response: "Response"
 
 class RateLimited(ResponseError):
-    """The API wants you to wait `.retry_after` seconds, or give the client `max_wait=60`."""
+    """The API wants you to wait `.retry_after` seconds, as Client(max_wait=60) does."""
     retry_after: float = 1.0
 
 class LoginRequired(OAuth2Error):
-    """There is no usable token, and only the user can help: call `login()`. `.response` is the
-    API's 401 if one led here, else None."""
+    """There is no usable token, and only the user can help: call `login()`. `.response` is
+    the API's 401 if one led here, else None."""
     response: "Response | None" = None
 
 class StoreError(OAuth2Error):
     """The stored token cannot be read, or it is another client's."""
 
 class UnsafeURL(OAuth2Error, ValueError):
-    """A secret was not sent there: no https, another origin than the token's, no web address."""
+    """A secret was not sent there: no https, not the token's origin, or no web address."""
 
 # --- Token ------------------------------------------------------------------------------
 
-class Token(namedtuple("Token", "access_token token_type expires_at refresh_token scope raw")):
-    """What the token endpoint gave (RFC 6749 section 5.1). A token is replaced, never changed.
-
+class Token(namedtuple("Token",
+                       "access_token token_type expires_at refresh_token scope raw")):
+    """What the token endpoint gave (RFC 6749 section 5.1); replaced, never changed.
     expires_at: the clock time of its end in seconds, None if the server did not say.
-    scope: what it is good for, words with spaces. raw: the server's whole answer, with whatever
-    else is in it, such as an id_token. ValueError: a value is of the wrong kind."""
+    scope: what it is good for, words with spaces. raw: the server's whole answer, with
+    whatever else is in it, such as an id_token. ValueError: a value of the wrong kind."""
     __slots__ = ()
     access_token: str
     token_type: str
@@ -140,21 +131,21 @@ class Token(namedtuple("Token", "access_token token_type expires_at refresh_toke
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
                 scope: "str | None" = None, raw: "dict[str, Any] | None" = None) -> "Token":
-        # It goes into a header, where a line break would begin a field of the server's choice.
+        # It goes into a header: a line break would begin a field of the server's choice.
         _require(isinstance(access_token, str) and re.fullmatch("[!-~]+", access_token),
                  "an access token is a string of visible ASCII characters")
-        is_time = type(expires_at) in (int, float) and abs(expires_at) < 1e12  # which nan is not
+        is_time = type(expires_at) in (int, float) and abs(expires_at) < 1e12  # nan is not
         _require(expires_at is None or is_time,
                  "expires_at is a number of seconds, as time.time() gives, or None")
         for text in refresh_token, scope:
             _require(not text or _is_text(text),
                      "refresh_token and scope are strings that UTF-8 can hold, or None")
-        return super().__new__(cls, access_token, token_type, expires_at, refresh_token or None,
-                               scope, raw)
+        return super().__new__(cls, access_token, token_type, expires_at,
+                               refresh_token or None, scope, raw)
 
     def __repr__(self) -> str:
         kind = "with" if self.refresh_token else "without"
-        return f"<Token expires_at={self.expires_at} scope={self.scope!r} {kind} refresh token>"
+        return f"<Token {kind} refresh token, expires_at={self.expires_at} {self.scope!r}>"
 
 # --- Client -----------------------------------------------------------------------------
 
@@ -165,30 +156,30 @@ class Client:
     client_id, client_secret: as registered there; a public client has no secret.
     grant_type: how a first token is obtained: one of GRANT_TYPES.
     scope: what the token is to be good for, a string with spaces or several strings.
-    redirect_uri: where a login ends. On loopback without a port, any free port is taken.
+    redirect_uri: where a login ends; on loopback without a port, at any free port.
     store: where the token is kept: the path of a file, or an object like TokenFile.
-    base_url: of the API; a relative URL is appended to it, and its origin alone sees the token.
+    base_url: of the API. Relative URLs are appended, and its origin alone sees the token.
     headers: sent with every API request.
-    timeout: seconds for one request in all. max_wait: seconds to wait in all for rate limits.
+    timeout: seconds for one request in all. max_wait: seconds in all for rate limits.
     context: an ssl.SSLContext, for a CA or a client certificate of your own.
     handlers: further handlers for urllib, such as a ProxyHandler.
     trace: a function that gets each HTTP message as text, secrets masked: try `print`.
 
-    Threads may share a client. A wrong value is a ValueError or TypeError, here and not later.
-    """
+    Threads may share a client. A wrong value is a ValueError or TypeError at once."""
 
     def __init__(self, server: "str | Mapping[str, Any]", client_id: str,
-                 client_secret: "str | None" = None, *, grant_type: str = "client_credentials",
+                 client_secret: "str | None" = None, *,
+                 grant_type: str = "client_credentials",
                  scope: "str | Iterable[str] | None" = None,
                  redirect_uri: str = "http://127.0.0.1/callback", store: object = None,
-                 base_url: "str | None" = None, headers: "Mapping[str, str] | None" = None,
-                 timeout: float = 30, max_wait: float = 0,
-                 context: "ssl.SSLContext | None" = None,
+                 base_url: "str | None" = None,
+                 headers: "Mapping[str, str] | None" = None, timeout: float = 30,
+                 max_wait: float = 0, context: "ssl.SSLContext | None" = None,
                  handlers: "Iterable[BaseHandler]" = (),
                  trace: "Callable[[str], object] | None" = None) -> None:
-        _require(grant_type in GRANT_TYPES, f"grant_type must be {' or '.join(GRANT_TYPES)}")
-        _require(0 < timeout < 1e9 and max_wait >= 0, "timeout and max_wait must be seconds")
-        _require(trace is None or callable(trace), "trace must be a function, such as print")
+        _require(grant_type in GRANT_TYPES, f"grant_type must be one of {GRANT_TYPES}")
+        _require(0 < timeout < 1e9 and max_wait >= 0, "timeout, max_wait: seconds, please")
+        _require(trace is None or callable(trace), "trace must be a function, as print is")
         facts = _server_facts(server)
         self._base_url = _base_url(base_url or facts.get("base_url"), facts)
         self._home = self._base_url and _origin(self._base_url)  # that the token is for
@@ -197,12 +188,14 @@ class Client:
         self._headers = _own_headers(headers)
         self._max_wait = max_wait
         user_agent = self._headers.get("User-agent", f"oauth2min/{__version__}")
-        self._http = _HTTP(context, handlers, trace, timeout, user_agent, facts.get("allow_http"))
+        allow_http = facts.get("allow_http")
+        self._http = _HTTP(context, handlers, trace, timeout, user_agent, allow_http)
         self._server = _Server(facts, self._http)
-        self._endpoint = _TokenEndpoint(self._server, client_id, client_secret, max_wait)
+        self._endpoint = _TokenEndpoint(self._server, client_id, client_secret)
         issuer = facts.get("issuer") or facts["token_endpoint"]
         owner = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
-        self._keeper = _TokenKeeper(owner, _scope(scope), facts.get("offline"), _store(store))
+        offline = facts.get("offline")
+        self._keeper = _TokenKeeper(owner, _scope(scope), offline, _store(store))
 
     def __repr__(self) -> str:
         owner = self._keeper.owner
@@ -218,8 +211,6 @@ class Client:
         """Closes the idle connections. The client can still be used, it opens new ones."""
         self._http.close()
 
-    # --- using it ---
-
     def get(self, url: str, params: "Params" = None, **more: "Any") -> "Response":
         """`request` with the method GET."""
         return self.request("GET", url, params, **more)
@@ -233,48 +224,45 @@ class Client:
                 data: "Params | bytes" = None, json: object = None,
                 headers: "Mapping[str, str] | None" = None) -> "Response":
         """Sends an authorized request and returns the answer, read to its end.
-
-        data: a form (a mapping or pairs), or a body as it is (str or bytes). json: a body, too.
-        ResponseError: the answer is 400 or more; a 401 renews the token first. LoginRequired: no
-        usable token. UnsafeURL: an address that the token is not for. URLError: the network, or
-        the answer is cut short or larger than MAX_CONTENT."""
+        data: a form (a mapping or pairs), or a body as it is (str, bytes). json: a body.
+        ResponseError: the answer is 400 or more; a 401 renews the token first.
+        LoginRequired: no usable token. UnsafeURL: the token is not for that address.
+        URLError: the network; or the answer is cut short, or larger than MAX_CONTENT."""
         body, content_type = _body(data, json)
         sent = {**content_type, **self._headers, **_own_headers(headers)}
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
         address = _absolute(self._base_url, url, params)
-        request = _Request(method.upper(), address, sent, body)
+        request = _Request(_method(method), address, sent, body)
         return self._http.read(self._send(request), MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
-        """The answer as a stream, as from `urllib.request.urlopen`: for what is too large for
-        memory. A Request may have a file as its data. Close the answer (`with`). The errors are
-        those of `request`; however you read, an answer that is cut short is an OSError."""
+        """The answer as a stream, as from `urllib.request.urlopen`: for what is too large
+        for memory. A Request may have a file as its data. Close the answer (`with`). The
+        errors are those of `request`; an answer that is cut short is an OSError."""
         if isinstance(url, str):
             url = Request(_absolute(self._base_url, url))
         headers = {**self._headers, **_own_headers(dict(url.header_items()))}
         address = _absolute(None, url.full_url)
-        request = _Request(url.get_method(), address, headers, url.data)
+        request = _Request(_method(url.get_method()), address, headers, url.data)
         return self._http.stream(self._send(request))
 
     def pages(self, url: str, params: "Params" = None,
               next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None,
               ) -> "Iterator[Any]":
-        """Yields the parsed pages of a listing, each fetched with a token that is good then.
-
+        """Yields the parsed pages of a listing, each fetched with a token that is good.
         The next page is found by `Link: rel=next` (RFC 8288), or by a link called `next` or
-        `@odata.nextLink` at the top of the page or one level down. Else say where it is:
-        `next="paging.next"` names the link; `next=("meta.next_token", "pagination_token")` names
-        a cursor and the parameter that takes it; a function gets the page and returns the link.
-        A listing ends where the link is missing, empty or was seen before, and at a 204.
-        UnsafeURL: the link leads to another origin, which would get the token. ValueError: what
-        looks like a next page is no link."""
+        `@odata.nextLink` at the top of the page or one level down. next="paging.next" names
+        another link; next=("meta.next_token", "pagination_token") a cursor and the
+        parameter that takes it; a function gets the page and returns the link. It ends
+        where the link is missing, empty or was seen before. UnsafeURL: it leads to another
+        origin. ValueError: what looks like a next page is no link."""
         first = address = _absolute(self._base_url, url, params)
         seen = {None}
         while address not in seen:
             if _origin(address) != _origin(first):
-                raise UnsafeURL(f"the next page is at {_scheme_and_host(address)}, and the token "
-                                "is not for there")
+                place = _scheme_and_host(address)
+                raise UnsafeURL(f"the next page is at {place}: the token is not for there")
             seen.add(address)
             answer = self.request("GET", address)
             if answer.status_code == 204:
@@ -284,19 +272,20 @@ class Client:
             address = _next_page(answer, page, first, next)
 
     def access_token(self, rejected: "str | None" = None) -> str:
-        """A good access token for any other HTTP library: ask for it before each request.
-
-        rejected: the one that an API has just answered with 401; then it is another. It is
-        renewed once, however many threads and processes come with the same one. LoginRequired:
+        """A good access token for any other HTTP library: ask before each request.
+        rejected: the one that an API has just answered with 401; then it is another one,
+        renewed once, however many threads and processes come with the same. LoginRequired:
         only the user can help. TokenError: renewing failed."""
         return self._keeper.good(self.request_token, rejected).token.access_token
 
     @property
     def token(self) -> "Token | None":
-        """The current Token, good or not, out of memory or else out of the store. Assigning one
-        saves it in the store too; assigning None forgets it in both."""
-        with self._keeper.alone():
-            kept = self._keeper.kept or self._keeper.newest()
+        """The current Token, good or not, out of memory or else out of the store. Assigning
+        one saves it in the store too; assigning None forgets it in both."""
+        kept = self._keeper.kept
+        if kept is None:
+            with self._keeper.alone():
+                kept = self._keeper.newest()
         return kept and kept.token
 
     @token.setter
@@ -305,27 +294,24 @@ class Client:
             raise TypeError("assign a Token, or None to forget it")
         with self._keeper.alone():
             self._keeper.newest()  # a StoreError now: the record may be another client's
-            self._keeper.keep(token and Token(*token), self._keeper.scope)  # _replace() checks nothing
+            # Made anew, for _replace() checks nothing.
+            self._keeper.keep(token and Token(*token), self._keeper.scope)
 
     def for_user(self, store: object = None) -> "Client":
-        """The same client for another user: its token is its own, kept in `store`; the settings,
-        the metadata, the TLS context and the connections are shared. A web application makes
-        one client, and one of these for each user."""
+        """The same client for another user, with a token of its own, kept in `store`. All
+        else is shared, metadata, TLS context and connections, too."""
         client = copy.copy(self)
         client._keeper = self._keeper.for_store(_store(store))
         return client
-
-    # --- logging in and out ---
 
     def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
               timeout: "float | None" = None, **parameters: str) -> Token:
         """Makes sure that there is a usable token. The user is asked if there is none, if
         renewing it was refused, if more scope is wanted than was asked for last time, or if
         there are `parameters`, which go with the authorization request.
-
-        The address is shown on stderr in any case, and the one that a browser elsewhere ends at
-        can be pasted. open_browser: True, False, a function that gets the address, or None,
-        where a browser makes sense. timeout: seconds that the user has.
+        The address is shown on stderr in any case, and the one that a browser elsewhere
+        ends at can be pasted. open_browser: True, False, a function that gets the address,
+        or None, where a browser makes sense. timeout: seconds that the user has.
         AuthorizationError: the answer is no. LoginRequired: the time is over."""
         token = None if parameters else self._usable_token()
         if token:
@@ -333,20 +319,21 @@ class Client:
         if self._grant_type == DEVICE_CODE:
             form = {"scope": self._keeper.scope or None, **parameters}
             fields = self._endpoint.post("device_authorization_endpoint", form, "user_code")
-            self.token = token = _device_token(fields, open_browser, timeout, self.request_token)
+            ask = self.request_token
+            self.token = token = _device_token(fields, open_browser, timeout, ask)
             return token
-        with _Callback(self._redirect_uri) as callback:  # listens first: no answer can be missed
+        with _Callback(self._redirect_uri) as callback:  # first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
-            _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\n"
-                 "If that browser is on another machine, paste the address that it ends at here:")
+            _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\nIf that "
+                 "browser is on another machine, paste the address that it ends at here:")
             _browse(asked.url, open_browser)
             seconds = LOGIN_TIME if timeout is None else timeout
             answer = callback.wait(asked, seconds, self._server.get("issuer"))
-            return self.exchange(asked, answer)  # and only then the browser learns how it ended
+            return self.exchange(asked, answer)  # only then the browser learns how it ended
 
     def _usable_token(self):
-        """The token, renewed if need be; None if only the user can help. Trouble that will pass
-        is raised, for the user could not help in it either."""
+        """The token, renewed if need be; None if only the user can help. Trouble that will
+        pass is raised, for the user could not help in it either."""
         try:
             kept = self._keeper.good(self.request_token)
         except (LoginRequired, TokenError) as error:
@@ -357,18 +344,18 @@ class Client:
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
-        """The first half of a login: send the user's browser to `.url`, and keep the whole in
-        the user's session, for `exchange`. In a web application `redirect_uri` is a page of
-        yours."""
+        """The first half of a login: send the user's browser to `.url`, and keep the whole
+        in the user's session, for `exchange`. In a web application `redirect_uri` is a page
+        of yours."""
         form = {"response_type": "code", "client_id": self._endpoint.client_id,
                 "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
                 "scope": self._keeper.scope or None}
         return _authorization_request(self._server, form, parameters)
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
-        """The second half: `response` is the address that the browser ended at, or its query.
-        AuthorizationError: it is no answer to this request (then nothing was sent, and the code
-        is still good), or the answer is no."""
+        """The second half: `response` is the address that the browser ended at, or its
+        query. AuthorizationError: the answer is no, or it is none to this request (then
+        nothing was sent, and the code is still good)."""
         asked = AuthorizationRequest(*authorization_request)  # a session may make it a list
         with self._keeper.alone():
             self._keeper.newest()  # a StoreError comes now, while the code is not spent
@@ -378,35 +365,32 @@ class Client:
         return token
 
     def logout(self) -> bool:
-        """Forgets the token, also in the store, and revokes it where the server can (RFC 7009).
-        Returns whether the server confirmed: if not, the token may live on until it expires."""
+        """Forgets the token, in the store, too, and revokes it where the server can (RFC
+        7009). Returns whether it confirmed: if not, the token may live until it expires."""
         with self._keeper.alone():
             kept = self._keeper.newest()
             self._keeper.keep(None)
-            return kept is not None and self._endpoint.revoke(kept.token)
-
-    # --- the grants ---
+            return kept is not None and _revoke(kept.token, self._endpoint)
 
     def refresh(self) -> Token:
-        """A new token now: by the refresh grant (RFC 6749 section 6), or for a program by asking
-        anew. LoginRequired: there is nothing to renew it by, or it was refused."""
+        """A new token now: by the refresh grant (RFC 6749 section 6), or for a program by
+        asking anew. LoginRequired: there is nothing to renew it by, or it was refused."""
         with self._keeper.alone():
             return self._keeper.renew(self.request_token, self._keeper.newest()).token
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
-        """Any grant, the standard's or an extension: posts to the token endpoint and returns the
-        Token, which is kept nowhere (assign it to `token` for that). TokenError: the answer is
-        no. Each token comes through here: a subclass that overrides this changes the grant."""
+        """Any grant, the standard's or an extension: posts to the token endpoint, and
+        returns the Token, which is kept nowhere (assign it to `token`). TokenError: the
+        answer is no. All tokens come through here: override it for a grant of your own."""
         form = {"grant_type": grant_type, **(self._server.get("token_parameters") or {})}
         form.update((name, text) for name, text in parameters.items() if text is not None)
-        return _token(self._endpoint.post("token_endpoint", form, "access_token"))
-
-    # --- sending ---
+        def post():
+            return self._endpoint.post("token_endpoint", form, "access_token")
+        return _token(_patiently(self._max_wait, post))
 
     def _send(self, request):
         """The good answer to an API request, not yet read; else the error is raised."""
         home = self._home or _origin(request.url, self._http.allow_http)
-        _require(re.fullmatch(_TOKEN, request.method), "a method is one word, such as GET")
         if _origin(request.url) != home:  # nobody else sees the token
             raise UnsafeURL(f"the token is for {_without_query(self._base_url)}, not for "
                             f"{_without_query(request.url)}: use another Client")
@@ -439,33 +423,37 @@ class Client:
 # --- Keeping the token ------------------------------------------------------------------
 
 class _Kept(namedtuple("_Kept", "token renew_at scope")):
-    """A token in use. renew_at: the clock time from which it counts as expired, None for never.
-    scope: what was asked for, where the token's own scope is what the server made of it."""
+    """A token in use. renew_at: the clock time from which it counts as expired, or None.
+    scope: what was asked for; the token's own is what the server made of it."""
     __slots__ = ()
 
     def is_good(self):
         return self.renew_at is None or time.time() < self.renew_at
 
+    def is_alive(self):
+        """Whether its own clock goes on, though it may be time to renew it."""
+        return self.renew_at != 0 and time.time() < (self.token.expires_at or 0)
+
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
 
     def __init__(self, owner, scope, offline, store):
-        # Whose the record in the store is: that of another owner is never used, nor replaced.
+        # Whose record the store has: another owner's is never used, and never replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
         self.offline = offline  # what the server wants before it gives a refresh token
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
-        # The record that the store held when we last read or wrote it. If another one is there,
-        # another process has renewed; if none is there any more, somebody has logged out.
+        # What the store held when we last read or wrote it. If something else is there,
+        # another process has renewed; if nothing is there now, somebody has logged out.
         self.store = store
         self.in_store = None
-        # How the last renewal failed: whoever waited for it while it ran gets this error, too.
+        # How the last renewal failed: whoever waited for it gets this error, too.
         self.failure = None
-        # The access token that replaced a refused one and was accepted nowhere yet, and since
-        # when. An API that refuses it would refuse the next one, too.
-        self.unproven = None, 0.0
-        # One for each process: a forked child has its parent's lock, but not who holds it. The
+        # The access token that replaced a refused one and was accepted nowhere yet, and
+        # when it came. An API that refuses it would refuse the next one, too.
+        self.unproven = {}
+        # One lock a process: a forked child has its parent's, but not who holds it. The
         # same thread may come in again, as a signal handler does: it is `inside` already.
         self.locks = {}
         self.inside = None
@@ -474,9 +462,9 @@ class _TokenKeeper:
         return _TokenKeeper(self.owner, self.scope, self.offline, store)
 
     def good(self, ask, rejected=None):
-        """A good token other than the `rejected` one. `ask` is Client.request_token. Many may
-        come here at once: one of them asks the server, the others wait for the lock, and then
-        find what that one got, in memory or in the store."""
+        """A good token other than the `rejected` one. `ask` is Client.request_token. Many
+        may come here at once: one of them asks the server, the others wait for the lock,
+        and then find what that one got, in memory or in the store."""
         kept = self.kept
         if kept and rejected is None and kept.is_good():
             return kept  # without any lock
@@ -489,62 +477,62 @@ class _TokenKeeper:
                 if self.failure is not failure:
                     raise self.failure  # of the renewal that we waited for
                 kept = self.renew(ask, kept)
-                if rejected:
-                    self.unproven = kept.token.access_token, time.monotonic()
-                return kept
             except (OSError, OAuth2Error) as error:
-                self.failure = copy.copy(error)  # without its traceback, which holds on to much
+                self.failure = copy.copy(error)  # without the traceback, which holds much
                 # It was renewed early: until its end the old one is as good as it was.
-                if rejected is None and _is_alive(kept) and _will_pass(error):
-                    return kept
-                raise
+                if rejected or not (kept and kept.is_alive() and _will_pass(error)):
+                    raise
+            if rejected:
+                self.unproven = {kept.token.access_token: time.monotonic()}
+            return kept
 
     def renew(self, ask, kept):
         """A new token from the server: by the refresh grant, or anew for a program."""
-        new = None
         try:
-            new = self.refresh(ask, kept)
+            return self.refresh(ask, kept)
         except LoginRequired:
             if self.owner["grant_type"] != "client_credentials":
+                self.kept = None
                 if kept:  # the next process has to know, too: the access token is over
                     self.save(kept._replace(renew_at=0))
-                self.kept = None
                 raise
-        if new is None:
-            new = self.keep(ask("client_credentials", scope=self.scope or None), self.scope)
-        return new
+        return self.keep(ask("client_credentials", scope=self.scope or None), self.scope)
 
     def refresh(self, ask, kept):
-        """The refresh grant (RFC 6749 section 6). LoginRequired: it cannot work, or not now."""
+        """The refresh grant (RFC 6749 section 6). LoginRequired: there is no refresh token,
+        or the server refused it."""
         if kept is None or kept.token.refresh_token is None:
-            hint = f" (for a refresh token ask for {self.offline})" if kept and self.offline else ""
-            raise LoginRequired(f"there is no good token, nor one to renew it: call login(){hint}")
+            hint = ""
+            if kept and self.offline:
+                hint = f" (for a refresh token ask for {self.offline})"
+            raise LoginRequired(f"no good token, nor one to renew it: call login(){hint}")
         old = kept.token
         try:
             new = ask("refresh_token", refresh_token=old.refresh_token)
         except TokenError as error:
             if error._verdict != "refused":
                 raise
-            newer = self.newest()  # a process that our lock does not reach may have been first
+            newer = self.newest()  # a process out of our lock's reach may have been first
             if newer is None or newer.token == old:
-                why = error.error or error.error_description or "the server does not say why"
-                raise LoginRequired(f"the refresh token is dead ({why}): call login()") from None
+                why = error.error or error.error_description or "no reason given"
+                text = f"the server refused to renew ({why}): call login()"
+                raise LoginRequired(text) from None
             return newer if newer.is_good() else self.refresh(ask, newer)
-        # A server that does not rotate sends no refresh token: then the old one stays.
         end = new.expires_at
         if new.access_token == old.access_token and old.expires_at is not None:
-            # Doorkeeper gives the same token again, with the seconds that are left, and then 0.
+            # Doorkeeper gives the same token again with the seconds left, in the end 0.
             end = min(old.expires_at, end or old.expires_at)
-        return self.keep(new._replace(refresh_token=new.refresh_token or old.refresh_token,
-                                      scope=new.scope or old.scope, expires_at=end), kept.scope)
+        # A server that does not rotate sends no refresh token: then the old one stays.
+        new = new._replace(refresh_token=new.refresh_token or old.refresh_token,
+                           scope=new.scope or old.scope, expires_at=end)
+        return self.keep(new, kept.scope)
 
     def is_unproven(self, kept):
-        access_token, since = self.unproven
-        return access_token == kept.token.access_token and time.monotonic() < since + MARGIN
+        since = self.unproven.get(kept.token.access_token, -MARGIN)
+        return time.monotonic() < since + MARGIN
 
     def accept(self, kept):
-        if self.unproven[0] == kept.token.access_token:
-            self.unproven = None, 0.0
+        self.unproven.pop(kept.token.access_token, None)
 
     @contextmanager
     def alone(self):
@@ -562,8 +550,8 @@ class _TokenKeeper:
                 self.inside = None
 
     def newest(self):
-        """What another process saved since we last looked, else what is in memory: a token that
-        could not be saved is newer than the one in the store. To be called inside of `alone`."""
+        """What another process saved since we last looked, else what is in memory: a token
+        that could not be saved is newer than the stored one. Call it inside of `alone`."""
         record = self.store.load() if self.store else None
         if record is None:
             if self.in_store is not None:
@@ -572,7 +560,8 @@ class _TokenKeeper:
             kept = self.read(record)
             self.in_store = record
             # A program that asks for more scope now does not take a token with less.
-            if self.owner["grant_type"] != "client_credentials" or _covers(kept.scope, self.scope):
+            is_program = self.owner["grant_type"] == "client_credentials"
+            if not is_program or _covers(kept.scope, self.scope):
                 self.kept = kept
         return self.kept
 
@@ -589,8 +578,7 @@ class _TokenKeeper:
         raise StoreError(f"{self.name()} holds {problem}: name another store")
 
     def keep(self, token, scope=""):
-        """Saves, then uses: no other process may start from a token that is used up. None is
-        for no token."""
+        """Saves, then uses: no other process may start from a token that is used up."""
         kept = token and _Kept(token, _renew_at(token.expires_at), scope)
         try:
             self.save(kept)
@@ -609,32 +597,29 @@ class _TokenKeeper:
             self.in_store = record
         except Exception as error:  # whatever a store raises, the token in memory is good
             why = getattr(error, "strerror", None) or type(error).__name__
-            warnings.warn(f"cannot save the token in {self.name()} ({why}): what it holds is out "
-                          "of date", RuntimeWarning, stacklevel=3)
+            text = f"cannot save the token in {self.name()} ({why}): it holds an old one"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def name(self):
         """The store's, for a message: its repr could hold a token."""
         return getattr(self.store, "path", type(self.store).__name__)
 
 def _renew_at(end):
-    """When to renew a token: early, but by no more than a tenth of its life, or one of 20 seconds
-    would never count as good."""
+    """When to renew: early, but by no more than a tenth of the token's life, or one of 20
+    seconds would never count as good."""
     return end and end - min(MARGIN, max(0, end - time.time()) / 10)
-
-def _is_alive(kept):
-    end = kept and kept.token.expires_at
-    return bool(end) and kept.renew_at > 0 and time.time() < end
 
 def _will_pass(error):
     """Whether it is trouble on the way or at the server, and no word about the token."""
-    return isinstance(error, OSError) or getattr(error, "_verdict", "") in ("passing", "unclear")
+    verdict = getattr(error, "_verdict", "")
+    return isinstance(error, OSError) or verdict in ("passing", "unclear")
 
 # --- Authorization request --------------------------------------------------------------
 
 class AuthorizationRequest(namedtuple("AuthorizationRequest",
                                       "url state code_verifier redirect_uri")):
-    """A login under way: four strings, to be kept in the user's session. Only `url` goes out;
-    `code_verifier` is empty for a server that refuses PKCE."""
+    """A login under way: four strings, to be kept in the user's session. Only `url` goes
+    out; `code_verifier` is empty for a server that refuses PKCE."""
     __slots__ = ()
     url: str
     state: str
@@ -645,8 +630,8 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
         return f"<AuthorizationRequest to {_without_query(self.url)}>"
 
 def _authorization_request(server, form, parameters):
-    """RFC 6749 section 4.1.1. `state` is against forged answers (section 10.12), PKCE against
-    stolen codes (RFC 7636): what begins here can be finished nowhere else."""
+    """RFC 6749 section 4.1.1. `state` is against forged answers (section 10.12), PKCE
+    against stolen codes (RFC 7636): what begins here can be finished nowhere else."""
     import secrets
     state = form["state"] = secrets.token_urlsafe(32)
     verifier = ""
@@ -657,7 +642,7 @@ def _authorization_request(server, form, parameters):
         form["code_challenge_method"] = "S256"
     more = {**(server.get("authorization_parameters") or {}), **parameters}
     for name in more:
-        _require(name not in form, f"{name} is set by the client itself (scope by Client(scope=))")
+        _require(name not in form, f"{name} is set by the client (scope by Client(scope=))")
     url = _absolute(None, server.endpoint("authorization_endpoint"), {**form, **more})
     return AuthorizationRequest(url, state, verifier, form["redirect_uri"])
 
@@ -665,8 +650,8 @@ def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
     if fields is None:
-        raise AuthorizationError("this is no answer to our request (its state is another), so "
-                                 "nothing was sent: log in again, in one window")
+        raise AuthorizationError("this is no answer to our request (its state is another), "
+                                 "so nothing was sent: log in again, in one window")
     _check_issuer(fields, server)
     if not fields.get("error"):
         return fields["code"]
@@ -677,14 +662,10 @@ def _code(asked, response, server):
     raise _in_their_words(AuthorizationError, _words(fields), secrets, "", advice)
 
 def _answer_to(state, response):
-    """The fields of an address or its query, if they answer the request with this state. None if
-    one is repeated (RFC 6749 section 3.1), for then two readers may see two answers."""
+    """The fields of an address or its query, if they answer the request with this state.
+    None if one is repeated (RFC 6749 section 3.1): two readers may see two answers."""
     import hmac
-    query = response.partition("#")[0]
-    address, mark, rest = query.partition("?")
-    if mark and "=" not in address.partition("://")[0]:  # else it is a query already
-        query = rest
-    pairs = parse_qsl(query, keep_blank_values=True)
+    pairs = parse_qsl(_query_of(response), keep_blank_values=True)
     fields = dict(pairs)
     theirs = fields.get("state", "").encode("utf-8", "replace")
     is_ours = bool(state) and hmac.compare_digest(theirs, state.encode())
@@ -693,54 +674,42 @@ def _answer_to(state, response):
     return fields if fields.get("code") or fields.get("error") else None
 
 def _check_issuer(fields, server):
-    """RFC 9207: the answer of another server than was asked is an attempt to mix up the two."""
+    """RFC 9207: an answer from another server than was asked mixes up the two."""
     issuer = server.get("issuer")
     named = fields.get("iss")
     promised = server.get("authorization_response_iss_parameter_supported") is True
     missing = named is None and promised and "error" not in fields
     if issuer and (missing or named not in (None, issuer)):
-        raise AuthorizationError(f"the answer does not come from {issuer}: nothing was sent")
+        raise AuthorizationError(f"the answer is not from {issuer}: nothing was sent")
 
 # --- Token endpoint ---------------------------------------------------------------------
 
 # Statuses and words of trouble that will pass, and the statuses of a word against a grant.
-_PASSING = 408, 429, 500, 502, 503, 504, "temporarily_unavailable", "server_error", "slow_down"
+_PASSING = (408, 429, 500, 502, 503, 504, "temporarily_unavailable", "server_error",
+            "slow_down")
 _REFUSING = 200, 400, 401, 403
-
-# What to do, by the server's word; None is for no word at all.
-_ADVICE = {
-    "invalid_grant": "the code or refresh token is used up, expired or another client's: log in "
-                     "again",
-    "invalid_client": "check client_id, client_secret and token_endpoint_auth_method (some servers "
-                      "misread a secret with odd characters: try client_secret_post)",
-    None: "that says neither yes nor no: is this the right address?",
-}
 
 class _TokenEndpoint:
     """Speaks with the authorization server for the client, with its credentials."""
 
-    def __init__(self, server, client_id, client_secret, max_wait):
+    def __init__(self, server, client_id, client_secret):
         _require(_is_text(client_id), "client_id must be a non-empty string")
         _require(client_secret is None or _is_text(client_secret),
                  "client_secret must be None or a non-empty string: is its variable set?")
         self.server = server
         self.client_id = client_id
         self.client_secret = client_secret
-        self.max_wait = max_wait
 
     def post(self, endpoint, form, needed=None):
-        """Posts a form and returns the fields of the answer. TokenError: they say no, or the
-        `needed` one is missing."""
-        return _patiently(self.max_wait, lambda: self.post_once(endpoint, form, needed))
-
-    def post_once(self, endpoint, form, needed):
+        """Posts a form and returns the fields of the answer. TokenError: they say no, or
+        the `needed` one is missing."""
         headers, proof = self.credentials()
         form = {**form, **proof}
-        secrets = [form[name] for name in form if re.fullmatch(_SECRET_NAMES, name)]
+        secrets = [str(form[name]) for name in form if re.fullmatch(_SECRET_NAMES, name)]
         secrets += [self.client_secret, *headers.get("Authorization", "").split()]
         headers = {**headers, "Accept": "application/json", "Content-type": _FORM}
-        request = _Request("POST", self.server.endpoint(endpoint), headers, _form(form).encode(),
-                           [str(secret) for secret in secrets], spends=True)
+        url = self.server.endpoint(endpoint)
+        request = _Request("POST", url, headers, _form(form).encode(), secrets, spends=True)
         http = self.server.http
         answer = http.read(http.open(request))  # a redirect is not followed
         fields = _fields(answer)
@@ -755,45 +724,31 @@ class _TokenEndpoint:
         method = self.server.get("token_endpoint_auth_method")
         if method == "client_secret_basic" or method is None and self.client_secret:
             # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
-            pair = [quote(text, safe="~") for text in (self.client_id, self.client_secret or "")]
-            basic = base64.b64encode(":".join(pair).encode()).decode()
+            pair = self.client_id, self.client_secret or ""
+            text = ":".join(quote(part, safe="~") for part in pair)
+            basic = base64.b64encode(text.encode()).decode()
             return {"Authorization": f"Basic {basic}"}, {}
         secret = self.client_secret if method == "client_secret_post" else None
         return {}, {"client_id": self.client_id, "client_secret": secret}
 
-    def revoke(self, token):
-        """Whether the server confirmed that the token is worth nothing now (RFC 7009). What
-        lasts, the refresh token, comes first, and its answer counts: most servers let the access
-        token end with it, and some then refuse to hear of that one."""
-        names = [name for name in ("refresh_token", "access_token") if getattr(token, name)]
-        return [self.is_revoked(name, getattr(token, name)) for name in names][0]
-
-    def is_revoked(self, name, text):
-        try:
-            if self.server.get("revocation_endpoint"):
-                self.post("revocation_endpoint", {"token": text, "token_type_hint": name})
-                return True
-        except TokenError as error:
-            return error.error == "invalid_token"  # Google, of one that is dead already
-        except (OSError, OAuth2Error):
-            pass  # it is forgotten all the same
-        return False
-
 def _fields(answer):
     """The fields of an answer of the token endpoint; {} if it has none."""
-    found = _json(answer.content)
+    found = None
+    with suppress(ValueError):
+        found = answer.json()
     if isinstance(found, dict):
         return found
     form = dict(parse_qsl(answer.text))  # GitHub sends one where JSON is not asked for
     return form if form.keys() & {"access_token", "error"} else {}
 
 def _token_error(request, answer, fields):
-    """In the server's words, with advice: by its word, and only without one by the status."""
+    """In the server's words, with advice by its word, only without one by the status."""
     words = _words(fields)
     status = answer.status_code
     verdict = _verdict(answer, fields)
     word = words[0] or ("invalid_client" if status in (401, 403) else None)
-    advice = _ADVICE.get(word, "check the grant type and the scope against what is registered there")
+    advice = _ADVICE.get(word, "check the grant type and the scope against what is "
+                         "registered there")
     wait = None
     if verdict == "passing":
         wait = _retry_after(answer) or 1.0
@@ -807,44 +762,26 @@ def _token_error(request, answer, fields):
 
 def _verdict(answer, fields):
     """What an answer without a token means for a grant, taken from what the server sent:
-
     passing   trouble that will pass, and no word about what was sent
     client    the server does not know the client, or does not trust it
     refused   its own word against what was sent: this code or refresh token is dead
     unclear   no word of its own: a page, or a framework's "Not Found"
-    other     its own word, but not about this grant
-    """
+    other     its own word, but not about this grant"""
     status = answer.status_code
     word = _words(fields)[0] or ""
     challenge = answer.headers.get("WWW-Authenticate", "").lower()
     if status in _PASSING or word in _PASSING:
         return "passing"
-    if word == "invalid_client" or not word and status == 401 and challenge.startswith("basic"):
+    is_basic = status == 401 and challenge.startswith("basic")
+    if word == "invalid_client" or is_basic and not word:
         return "client"
     is_silent = status != 200 and not answer.content
     if status != 501 and not is_silent and (not fields or " " in word):
         return "unclear"
     return "refused" if status in _REFUSING else "other"
 
-def _words(fields):
-    """error, error_description and error_uri, out of the dialects that servers have; None is for
-    what is not said."""
-    error = fields.get("error")
-    text = fields.get("error_description", fields.get("message"))
-    if isinstance(error, dict):  # Facebook's has a type and a message
-        error, text = error.get("type"), error.get("message")
-    words = error, text, fields.get("error_uri")
-    return [word if word and isinstance(word, str) else None for word in words]
-
-def _in_their_words(kind, words, secrets, where, advice):
-    """An error of this kind, in the server's words as far as they are fit for a message."""
-    words = [word and _one_line(word, secrets) or None for word in words]
-    error = kind(": ".join(filter(None, (where, *words[:2], advice))))
-    error.error, error.error_description, error.error_uri = words
-    return error
-
 def _token(fields):
-    """A Token out of these fields (RFC 6749 section 5.1), with the liberties that servers take."""
+    """A Token out of these fields (RFC 6749 section 5.1), with the liberties of servers."""
     life = _seconds(fields.get("expires_in", fields.get("expires")))  # 0 is "not said"
     texts = {name: text for name, text in fields.items() if isinstance(text, str)}
     scope = texts.get("scope", "").replace(",", " ").split()  # GitHub's has commas
@@ -852,11 +789,11 @@ def _token(fields):
         scope = map(str, fields["scope"])
     try:
         return Token(texts["access_token"], texts.get("token_type") or "Bearer",
-                     life and time.time() + life, texts.get("refresh_token"), " ".join(scope) or None,
-                     fields)
+                     life and time.time() + life, texts.get("refresh_token"),
+                     " ".join(scope) or None, fields)
     except ValueError:
-        error = TokenError("the server gave a token that no header or form can hold: report that "
-                           "to its owner")
+        error = TokenError("the server gave a token that no header or form can hold: tell "
+                           "its owner")
         error.status = 200
         raise error from None
 
@@ -1253,6 +1190,14 @@ def _more_patience(error):
 
 # --- HTTP -------------------------------------------------------------------------------
 
+MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, after gzip: more is for open()
+MAX_ANSWER = 1 << 20    # bytes of a token answer, of metadata, of an error
+MAX_HEAD = 1 << 16      # bytes of an answer's head, its interim answers included
+MAX_FIELDS = 200        # field lines in a head
+MAX_INTERIM = 20        # interim answers (1xx) before the answer
+MAX_IDLE = 64           # idle connections that are kept
+IDLE_TIME = 120         # seconds; a router on the way may have forgotten an older connection
+MIN_SECRET = 8          # characters: a shorter secret is not looked for in what is shown
 _FORM = "application/x-www-form-urlencoded"
 _SCHEMES = {"http", "https"}
 _REDIRECTS = 301, 302, 303, 307, 308
@@ -1994,6 +1939,13 @@ def _absolute(base_url, url, params=None):
         url = f"{url}{mark}{query}"
     return re.sub("%(?![0-9A-Fa-f]{2})", "%25", quote(url, _SAFE, None, "surrogatepass"))
 
+def _query_of(response):
+    """The query of an address; what has no address before its "?" is a query already."""
+    text = response.partition("#")[0]
+    address, mark, query = text.partition("?")
+    is_address = mark and "=" not in address.partition("://")[0]
+    return query if is_address else text
+
 def _form(fields):
     """As HTML forms are sent. What is None is left out; a value may be several."""
     pairs = fields.items() if hasattr(fields, "items") else fields
@@ -2022,6 +1974,10 @@ def _body(data, value):
                         "open(urllib.request.Request(url, file))")
     kind = "application/octet-stream" if isinstance(data, str) else _FORM
     return _form(data).encode(), {"Content-type": kind}
+
+def _method(method):
+    _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
+    return method.upper()
 
 def _own_headers(headers):
     """Headers as urllib spells them. ValueError: HTTP does not allow one, or it is ours to set."""
@@ -2103,6 +2059,32 @@ def _one_line(text, secrets=()):
 def _long(secrets):
     """Those that are worth looking for: a short one is in many a word."""
     return [secret for secret in secrets if secret and len(secret) >= MIN_SECRET]
+
+# What to do, by the server's word; None is for no word at all.
+_ADVICE = {
+    "invalid_grant": "the code or refresh token is used up, expired or another client's: "
+                     "log in again",
+    "invalid_client": "check client_id, client_secret and token_endpoint_auth_method (if "
+                      "the secret has odd characters, try client_secret_post)",
+    None: "that says neither yes nor no: is this the right address?",
+}
+
+def _words(fields):
+    """error, error_description and error_uri, out of the dialects that servers have; None is for
+    what is not said."""
+    error = fields.get("error")
+    text = fields.get("error_description", fields.get("message"))
+    if isinstance(error, dict):  # Facebook's has a type and a message
+        error, text = error.get("type"), error.get("message")
+    words = error, text, fields.get("error_uri")
+    return [word if word and isinstance(word, str) else None for word in words]
+
+def _in_their_words(kind, words, secrets, where, advice):
+    """An error of this kind, in the server's words as far as they are fit for a message."""
+    words = [word and _one_line(word, secrets) or None for word in words]
+    error = kind(": ".join(filter(None, (where, *words[:2], advice))))
+    error.error, error.error_description, error.error_uri = words
+    return error
 
 def _as_text(start, headers, body, secrets):
     """A message as it goes over the wire, secrets masked: by value what we know, else by name."""
@@ -2189,6 +2171,23 @@ class _Server:
                  f"this needs {name!r}, which the server's metadata do not have")
         _origin(url, self.http.allow_http)
         return url
+
+def _revoke(token, endpoint):
+    """Whether the server confirmed that the token is worth nothing now (RFC 7009). What lasts,
+    the refresh token, comes first, and its answer counts: most servers let the access token
+    end with it, and some then refuse to hear of that one."""
+    names = [name for name in ("refresh_token", "access_token") if getattr(token, name)]
+    return [_is_revoked(name, getattr(token, name), endpoint) for name in names][0]
+
+def _is_revoked(name, text, endpoint):
+    """Whether the server confirmed it for this one of the two."""
+    try:
+        endpoint.post("revocation_endpoint", {"token": text, "token_type_hint": name})
+        return True
+    except TokenError as error:
+        return error.error == "invalid_token"  # Google, of one that is dead already
+    except (OSError, OAuth2Error, ValueError):  # it cannot revoke, or it cannot be reached
+        return False
 
 def _server_facts(server):
     """The dict of a server, by whatever name it was given: one in PROVIDERS, an issuer URL,

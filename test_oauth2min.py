@@ -2213,12 +2213,13 @@ class ManyThreadsTest(ServerCase):
                     self.assert_token_requests(before + 1)
             self.assertEqual(client.access_token(), tokens[0])
 
-    def test_a_rejected_token_is_not_given_again_if_the_server_repeats_it(self):
+    def test_a_server_that_repeats_the_rejected_token_is_asked_once_each_time(self):
         self.server.script("/token", 200, {"access_token": "a", "expires_in": 60})
         self.server.script("/token", 200, {"access_token": "a", "expires_in": 60})
         client = self.client()
         self.assertEqual(client.access_token(), "a")
-        self.error_of(TokenError, client.access_token, rejected="a")
+        self.assertEqual(client.access_token(rejected="a"), "a")
+        self.assert_token_requests(2)
 
     def test_another_process_may_have_replaced_the_rejected_token(self):
         one = self.logged_in_client(store=self.path())
@@ -3138,20 +3139,10 @@ class TokenAnswerTest(ServerCase):
                 error = self.error_from(400, answer, client_secret=secret)
                 self.assertEqual(error.error_description == "it is secret", is_shown)
 
-    def test_a_secret_with_odd_characters_gets_a_hint_where_the_client_is_refused(self):
-        refusal = 401, {"error": "invalid_client"}
-        odd = self.error_from(*refusal)
-        plain = self.error_from(*refusal, client_secret="plain")
-        self.assertIn("client_secret_post", str(odd))
-        self.assertNotIn("client_secret_post", str(plain))
-
-    def test_a_content_type_is_shown_but_not_if_it_repeats_a_secret(self):
-        error = self.error_from(404, "", {"Content-Type": "text/html"})
-        self.assertIn("text/html", str(error))
-        for secret in HUSH, HUSH.title():
-            with self.subTest(secret):
-                headers = {"Content-Type": "text/x-" + secret}
-                self.error_from(404, "", headers, client_secret=secret)
+    def test_a_client_that_is_refused_hears_of_the_other_way_to_send_its_secret(self):
+        for status, body in (401, {"error": "invalid_client"}), (403, ""):
+            with self.subTest(status):
+                self.assertIn("client_secret_post", str(self.error_from(status, body)))
 
     @staticmethod
     def forms_of(secret):
