@@ -30,7 +30,6 @@ top: what OAuth is about comes first, up to "Token file"; files, sockets and HTT
 """
 import base64
 import copy
-import email.utils
 import errno
 import hashlib
 import io
@@ -45,13 +44,14 @@ import time
 import warnings
 import zlib
 from collections import deque, namedtuple
-from contextlib import ExitStack, closing, contextmanager, suppress
-from http.client import HTTPException, HTTPMessage, HTTPResponse, RemoteDisconnected
+from contextlib import ExitStack, contextmanager, suppress
+from email.utils import mktime_tz, parsedate_tz
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
+from http.client import RemoteDisconnected
 from urllib.error import URLError
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 from urllib.parse import urlencode, urljoin, urlsplit
-from urllib.request import BaseHandler, HTTPErrorProcessor, OpenerDirector, ProxyHandler
-from urllib.request import Request, getproxies
+from urllib.request import BaseHandler, OpenerDirector, ProxyHandler, Request
 
 TYPE_CHECKING = False  # type checkers take it for True; the module `typing` starts slowly
 if TYPE_CHECKING:
@@ -180,22 +180,23 @@ class Client:
         _require(grant_type in GRANT_TYPES, f"grant_type must be one of {GRANT_TYPES}")
         _require(0 < timeout < 1e9 and max_wait >= 0, "timeout, max_wait: seconds, please")
         _require(trace is None or callable(trace), "trace must be a function, as print is")
-        facts = _server_facts(server)
-        self._base_url = _base_url(base_url or facts.get("base_url"), facts)
+        facts = _server_facts(server, base_url)
+        self._base_url = facts["base_url"]
         self._home = self._base_url and _origin(self._base_url)  # that the token is for
         self._grant_type = grant_type
         self._redirect_uri = _redirect_uri(redirect_uri)
         self._headers = _own_headers(headers)
         self._max_wait = max_wait
-        user_agent = self._headers.get("User-agent", f"oauth2min/{__version__}")
+        user_agent = self._headers.get("User-agent")
         allow_http = facts.get("allow_http")
         self._http = _HTTP(context, handlers, trace, timeout, user_agent, allow_http)
         self._server = _Server(facts, self._http)
         self._endpoint = _TokenEndpoint(self._server, client_id, client_secret)
         issuer = facts.get("issuer") or facts["token_endpoint"]
         owner = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
-        offline = facts.get("offline")
-        self._keeper = _TokenKeeper(owner, _scope(scope), offline, _store(store))
+        hint = f" (for a refresh token ask for {facts.get('offline')})"
+        hint = hint if "offline" in facts else ""
+        self._keeper = _TokenKeeper(owner, _scope(scope), hint, _store(store))
 
     def __repr__(self) -> str:
         owner = self._keeper.owner
@@ -301,7 +302,8 @@ class Client:
         """The same client for another user, with a token of its own, kept in `store`. All
         else is shared, metadata, TLS context and connections, too."""
         client = copy.copy(self)
-        client._keeper = self._keeper.for_store(_store(store))
+        mine = self._keeper
+        client._keeper = _TokenKeeper(mine.owner, mine.scope, mine.hint, _store(store))
         return client
 
     def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
@@ -344,13 +346,28 @@ class Client:
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
-        """The first half of a login: send the user's browser to `.url`, and keep the whole
-        in the user's session, for `exchange`. In a web application `redirect_uri` is a page
-        of yours."""
+        """The first half of a login (RFC 6749 section 4.1.1): send the user's browser to
+        `.url`, and keep the whole in the user's session, for `exchange`. In a web
+        application `redirect_uri` is a page of yours."""
+        import secrets
+        # `state` is against forged answers (RFC 6749 section 10.12), PKCE against stolen
+        # codes (RFC 7636): what begins here can be finished nowhere else.
+        state = secrets.token_urlsafe(32)
+        verifier = ""
+        uri = _redirect_uri(redirect_uri or self._redirect_uri)
         form = {"response_type": "code", "client_id": self._endpoint.client_id,
-                "redirect_uri": _redirect_uri(redirect_uri or self._redirect_uri),
-                "scope": self._keeper.scope or None}
-        return _authorization_request(self._server, form, parameters)
+                "redirect_uri": uri, "scope": self._keeper.scope or None, "state": state}
+        if self._server.get("pkce", True):
+            verifier = secrets.token_urlsafe(32)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+            form["code_challenge"] = digest.decode().rstrip("=")
+            form["code_challenge_method"] = "S256"
+        more = {**(self._server.get("authorization_parameters") or {}), **parameters}
+        for name in more:
+            _require(name not in form, f"{name} is set by the client, scope by Client(scope=)")
+        endpoint = self._server.endpoint("authorization_endpoint")
+        url = _absolute(None, endpoint, {**form, **more})
+        return AuthorizationRequest(url, state, verifier, uri)
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its
@@ -401,15 +418,15 @@ class Client:
         kept = self._keeper.good(self.request_token)
         while True:
             # 1. The token goes on a copy: the request stays as the caller meant it.
-            bearer = request.with_bearer(kept.token.access_token)
-            request, answer = self._http.follow(bearer)
-            if answer.status < 400:
+            answer = self._http.follow(request.with_bearer(kept.token.access_token))
+            request = answer.request
+            if answer.code < 400:
                 self._keeper.accept(kept)
                 return answer
             error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
             is_home = "Authorization" in request.headers
-            if answer.status != 401 or not is_home or self._keeper.is_unproven(kept):
+            if answer.code != 401 or not is_home or self._keeper.is_unproven(kept):
                 raise error
             try:
                 kept = self._keeper.good(self.request_token, kept.token.access_token)
@@ -437,11 +454,11 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
 
-    def __init__(self, owner, scope, offline, store):
+    def __init__(self, owner, scope, hint, store):
         # Whose record the store has: another owner's is never used, and never replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
-        self.offline = offline  # what the server wants before it gives a refresh token
+        self.hint = hint        # what the server wants before it gives a refresh token
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
         # What the store held when we last read or wrote it. If something else is there,
@@ -457,9 +474,6 @@ class _TokenKeeper:
         # same thread may come in again, as a signal handler does: it is `inside` already.
         self.locks = {}
         self.inside = None
-
-    def for_store(self, store):
-        return _TokenKeeper(self.owner, self.scope, self.offline, store)
 
     def good(self, ask, rejected=None):
         """A good token other than the `rejected` one. `ask` is Client.request_token. Many
@@ -502,30 +516,32 @@ class _TokenKeeper:
         """The refresh grant (RFC 6749 section 6). LoginRequired: there is no refresh token,
         or the server refused it."""
         if kept is None or kept.token.refresh_token is None:
-            hint = ""
-            if kept and self.offline:
-                hint = f" (for a refresh token ask for {self.offline})"
-            raise LoginRequired(f"no good token, nor one to renew it: call login(){hint}")
+            text = f"no good token, nor one to renew it: call login(){self.hint}"
+            raise LoginRequired(text)
         old = kept.token
         try:
             new = ask("refresh_token", refresh_token=old.refresh_token)
         except TokenError as error:
-            if error._verdict != "refused":
-                raise
-            newer = self.newest()  # a process out of our lock's reach may have been first
-            if newer is None or newer.token == old:
-                why = error.error or error.error_description or "no reason given"
-                text = f"the server refused to renew ({why}): call login()"
-                raise LoginRequired(text) from None
-            return newer if newer.is_good() else self.refresh(ask, newer)
-        end = new.expires_at
+            return self.newer_than(kept, ask, error)
         if new.access_token == old.access_token and old.expires_at is not None:
             # Doorkeeper gives the same token again with the seconds left, in the end 0.
-            end = min(old.expires_at, end or old.expires_at)
+            end = min(old.expires_at, new.expires_at or old.expires_at)
+            new = new._replace(expires_at=end)
         # A server that does not rotate sends no refresh token: then the old one stays.
         new = new._replace(refresh_token=new.refresh_token or old.refresh_token,
-                           scope=new.scope or old.scope, expires_at=end)
+                           scope=new.scope or old.scope)
         return self.keep(new, kept.scope)
+
+    def newer_than(self, kept, ask, error):
+        """After a refusal: a process out of our lock's reach may have renewed before us."""
+        if error._verdict != "refused":
+            raise error
+        newer = self.newest()
+        if newer is None or newer.token == kept.token:
+            why = error.error or error.error_description or "no reason given"
+            text = f"the server refused to renew ({why}): call login()"
+            raise LoginRequired(text) from None
+        return newer if newer.is_good() else self.refresh(ask, newer)
 
     def is_unproven(self, kept):
         since = self.unproven.get(kept.token.access_token, -MARGIN)
@@ -629,23 +645,6 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
     def __repr__(self) -> str:
         return f"<AuthorizationRequest to {_without_query(self.url)}>"
 
-def _authorization_request(server, form, parameters):
-    """RFC 6749 section 4.1.1. `state` is against forged answers (section 10.12), PKCE
-    against stolen codes (RFC 7636): what begins here can be finished nowhere else."""
-    import secrets
-    state = form["state"] = secrets.token_urlsafe(32)
-    verifier = ""
-    if server.get("pkce", True):
-        verifier = secrets.token_urlsafe(32)
-        digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-        form["code_challenge"] = digest.decode().rstrip("=")
-        form["code_challenge_method"] = "S256"
-    more = {**(server.get("authorization_parameters") or {}), **parameters}
-    for name in more:
-        _require(name not in form, f"{name} is set by the client (scope by Client(scope=))")
-    url = _absolute(None, server.endpoint("authorization_endpoint"), {**form, **more})
-    return AuthorizationRequest(url, state, verifier, form["redirect_uri"])
-
 def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
@@ -733,9 +732,7 @@ class _TokenEndpoint:
 
 def _fields(answer):
     """The fields of an answer of the token endpoint; {} if it has none."""
-    found = None
-    with suppress(ValueError):
-        found = answer.json()
+    found = _json(answer.content, answer.text)
     if isinstance(found, dict):
         return found
     form = dict(parse_qsl(answer.text))  # GitHub sends one where JSON is not asked for
@@ -763,22 +760,21 @@ def _token_error(request, answer, fields):
 def _verdict(answer, fields):
     """What an answer without a token means for a grant, taken from what the server sent:
     passing   trouble that will pass, and no word about what was sent
-    client    the server does not know the client, or does not trust it
-    refused   its own word against what was sent: this code or refresh token is dead
     unclear   no word of its own: a page, or a framework's "Not Found"
-    other     its own word, but not about this grant"""
+    refused   its own word against what was sent: this code or refresh token is dead
+    other     its own word, about the client for example"""
     status = answer.status_code
     word = _words(fields)[0] or ""
-    challenge = answer.headers.get("WWW-Authenticate", "").lower()
     if status in _PASSING or word in _PASSING:
         return "passing"
-    is_basic = status == 401 and challenge.startswith("basic")
-    if word == "invalid_client" or is_basic and not word:
-        return "client"
+    challenge = answer.headers.get("WWW-Authenticate", "").lower()
+    is_client = not word and status == 401 and challenge.startswith("basic")
     is_silent = status != 200 and not answer.content
-    if status != 501 and not is_silent and (not fields or " " in word):
+    is_page = not is_silent and (not fields or " " in word)
+    if is_page and not is_client and status != 501:
         return "unclear"
-    return "refused" if status in _REFUSING else "other"
+    is_grant = word != "invalid_client" and not is_client and status in _REFUSING
+    return "refused" if is_grant else "other"
 
 def _token(fields):
     """A Token out of these fields (RFC 6749 section 5.1), with the liberties of servers."""
@@ -935,9 +931,9 @@ class _Callback:
                 if self.listeners and error.errno != errno.EADDRINUSE:
                     break  # there is no IPv6
                 self.close()
-                raise OSError(error.errno, f"cannot listen on port {port} "
-                              f"({error.strerror}): end the program that does, or use another "
-                              "redirect_uri") from None
+                raise OSError(
+                    error.errno, f"cannot listen on port {port} ({error.strerror}): end "
+                    "the program that does, or use another redirect_uri") from None
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
         if ":" in host:
@@ -1016,7 +1012,9 @@ def _listener(callback, address, port):
     return listener
 
 def _handler(callback):
-    """Speaks HTTP with one connection and knows one thing: the way back into `callback`."""
+    """The class that speaks HTTP with one connection. It knows one thing: the way back into
+    `callback`. What goes wrong is answered with a fixed page, or hung up on, and shown to
+    nobody: any web page can make the user's browser send something here."""
     from http.server import BaseHTTPRequestHandler
 
     class Handler(BaseHTTPRequestHandler):
@@ -1199,14 +1197,14 @@ MAX_IDLE = 64           # idle connections that are kept
 IDLE_TIME = 120         # seconds; a router on the way may have forgotten an older connection
 MIN_SECRET = 8          # characters: a shorter secret is not looked for in what is shown
 _FORM = "application/x-www-form-urlencoded"
-_SCHEMES = {"http", "https"}
 _REDIRECTS = 301, 302, 303, 307, 308
 _IDEMPOTENT = "GET HEAD OPTIONS TRACE PUT DELETE".split()  # RFC 9110 section 9.2.2
-_BLOCK = 1 << 16  # bytes that are read at once
+_BLOCK = 1 << 16  # bytes that are read at once, to be sent
+_PIECE = 1 << 13  # the same of an answer: zlib copies what it has not yet taken
 
 class Response(namedtuple("Response", "status_code headers url content")):
-    """The answer of an API, read to its end. In `headers` case does not matter; `url` is the
-    last one, after redirects; `content` is the body."""
+    """The answer of an API, read to its end. In `headers` case does not matter; `url` is
+    the last one, after redirects; `content` is the body."""
     __slots__ = ()
     status_code: int
     headers: "HTTPMessage"
@@ -1219,71 +1217,81 @@ class Response(namedtuple("Response", "status_code headers url content")):
     @property
     def text(self) -> str:
         """The body in the charset that the server names, else in UTF-8."""
-        return self.content.decode(_charset(self.headers.get("Content-Type", "")), "replace")
+        charset = _charset(self.headers.get("Content-Type", ""))
+        return self.content.decode(charset, "replace")
 
     def json(self) -> "Any":
-        """The body parsed. ValueError: it is not JSON."""
+        """The body parsed: in the encoding that RFC 8259 detects, else in the charset that
+        the server names. ValueError: it is not JSON."""
         for text in self.content, self.text.lstrip("\ufeff"):
             with suppress(ValueError, RecursionError):
                 return json.loads(text)
         raise ValueError(f"{_scheme_and_host(self.url)} answered {self.status_code} with "
-                         f"{len(self.content)} bytes that are not JSON: is this the right address?")
+                         f"{len(self.content)} bytes that are not JSON: is this the right "
+                         "address?")
 
 class _Request(namedtuple("_Request", "method url headers body secrets spends")):
     """What is to be sent. No message about it may repeat its `secrets`. One that `spends`
-    something, a code for example, must not be lost on a connection that may be dead already."""
+    something, a code for example, must not be lost on a connection that may be dead
+    already."""
     __slots__ = ()
 
     def with_bearer(self, access_token):
-        """RFC 6750 section 2.1."""
+        """The same request with a token (RFC 6750 section 2.1)."""
         headers = {**self.headers, "Authorization": f"Bearer {access_token}"}
         return self._replace(headers=headers, secrets=(*self.secrets, access_token))
 
     def is_repeatable(self):
+        """Whether the body can be sent twice: a file or an iterator is used up."""
         return isinstance(self.body, (bytes, type(None)))
 
 _Request.__new__.__defaults__ = None, (), False  # of the last three
 
 class _HTTP:
-    """Sends requests and reads answers, by one opener made of urllib's handlers and ours."""
-    connections = None
+    """Sends requests and reads answers, by one opener made of urllib's handlers and ours.
+    `timeout` is seconds for a request in all, and for each read of a stream."""
 
     def __init__(self, context, handlers, trace, timeout, user_agent, allow_http):
+        self.connections = _Connections(context, allow_http)  # first: __del__ closes them
+        _require(context is None or getattr(context, "check_hostname", False),
+                 "context must be an ssl.SSLContext that checks certificates")
         self.trace = trace
         self.timeout = timeout
-        self.user_agent = user_agent
+        self.user_agent = user_agent or f"oauth2min/{__version__}"
         self.allow_http = allow_http
-        self.connections = _Connections(context, allow_http)
         self.opener = OpenerDirector()
-        handlers = [HTTPErrorProcessor(), self.connections, *handlers]
+        handlers = [self.connections, *handlers]
         if not any(isinstance(handler, ProxyHandler) for handler in handlers):
-            proxies = getproxies()  # of those that exist, X509_USER_PROXY for one is no proxy
-            handlers.append(ProxyHandler({name: proxies[name] for name in proxies.keys() & _SCHEMES}))
+            handlers.append(ProxyHandler())  # which looks at the environment
         for handler in handlers:
             for name, address in getattr(handler, "proxies", {}).items():
                 # urllib would send the password in the clear, and show it in its errors.
-                _require(re.fullmatch("(?i)(http://)?[^/]+(/[^@]*)?", address),
-                         f"{name}_proxy must be like http://me:pass@host:3128: for SOCKS, or https "
-                         "to the proxy, give a handler of your own in handlers=")
+                _require(re.fullmatch("(?is)https?=(http://)?[^/]+/?|(?!https?=).*",
+                                      f"{name}={address}"),
+                         f"{name}_proxy must be like http://me:pass@host:3128: for SOCKS, "
+                         "or https to the proxy, give a handler of your own in handlers=")
             self.opener.add_handler(handler)
 
     def close(self):
-        if self.connections:  # there are none if a setting was wrong
-            self.connections.close()
+        """Closes the idle connections."""
+        self.connections.close()
 
     __del__ = close  # so it names nothing that is gone when the interpreter ends
 
     def open(self, request):
-        """The answer to this one request, its body not yet read. URLError: there is none."""
+        """The answer to this one request, its body not yet read. URLError: there is
+        none."""
         self.tell(request, f"{request.method} {request.url}", request.headers, request.body)
-        headers = {"User-agent": self.user_agent, **request.headers}
-        bearer = headers.pop("Authorization", None)
         try:
-            sent = Request(request.url, request.body, method=request.method)
-            sent.headers = headers  # which are spelled as urllib does
-            sent.is_once = request.spends or not request.is_repeatable()
-            if bearer:  # apart from the others, which urllib itself would send after a redirect
-                sent.add_unredirected_header("Authorization", bearer)
+            # The name is only for cookies; without one, urllib parses the URL once more.
+            sent = Request(request.url, request.body, origin_req_host="",
+                           method=request.method)
+            # All are unredirected: a handler of the user's that follows a redirect would
+            # send the token, and what else is meant for this origin, to the next one.
+            sent.unredirected_hdrs = {"Host": sent.host, "Accept-encoding": "identity",
+                                      "User-agent": self.user_agent, **request.headers}
+            sent.spends = request.spends
+            sent.is_idempotent = request.method in _IDEMPOTENT and request.is_repeatable()
             answer = self.opener.open(sent, timeout=self.timeout)
             answer.request = request
             return answer
@@ -1292,47 +1300,45 @@ class _HTTP:
         raise failure  # out here the traceback holds no header
 
     def follow(self, request):
-        """The last request and its answer, after at most ten redirects."""
+        """The answer after at most ten redirects, whose `request` is the last one. ResponseError:
+        there are more, or one cannot be followed."""
         for _ in range(11):
             answer = self.open(request)
-            if answer.status not in _REDIRECTS:
-                return request, answer
+            if answer.code not in _REDIRECTS:
+                return answer
             response = self.read(answer)
-            new = _redirected(request, response)
-            if new is None:
-                break
-            request = new
+            request = _redirected(request, response)
         raise _response_error(request, response)
 
     def read(self, answer, limit=MAX_ANSWER):
-        """The whole answer. URLError: it is cut short, or too large. Where the status says all,
-        a body that is broken or short costs nothing."""
+        """The whole answer. URLError: it is cut short, or larger than so many bytes. Where
+        the status says all, a body that is broken or short costs nothing."""
         content = io.BytesIO()  # it gives its bytes away without making a copy of them
-        with answer, suppress(() if answer.status < 300 else URLError):
-            for part in _checked(answer, _decoded):
+        with answer, suppress(() if answer.code < 300 else URLError):
+            for part in _decoded(answer):
                 content.write(part)
                 if content.tell() > limit:
                     raise URLError(f"the answer is larger than {limit} bytes: try open()")
         content = content.getvalue()
-        self.tell_answer(answer, content)
-        return Response(answer.status, answer.headers, answer.url, content)
+        self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, content)
+        return Response(answer.code, answer.headers, answer.url, content)
 
     def stream(self, answer):
-        self.tell_answer(answer)
+        """The answer as a file, for the caller to read; a trace does not see the body."""
+        self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, b"")
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
-            answer.become_stream(self.timeout)
+            answer.connection.patience = self.timeout
         return answer
 
-    def tell_answer(self, answer, content=b""):
-        self.tell(answer.request, f"{answer.status} {answer.msg}", answer.headers, content)
-
     def tell(self, request, start, headers, body):
+        """Shows a message to the `trace` of the user, which never changes what happens."""
         if self.trace:
-            with suppress(Exception):  # a trace never changes what happens
+            with suppress(Exception):
                 self.trace(_as_text(start, headers, body, request.secrets))
 
 def _patiently(seconds, ask):
-    """What `ask` returns. After a rate limit it is called again, within so many seconds in all."""
+    """What `ask` returns. After a rate limit it is called again, within so many seconds in
+    all."""
     while True:
         try:
             return ask()
@@ -1345,37 +1351,44 @@ def _patiently(seconds, ask):
         seconds -= wait
 
 def _redirected(request, response):
-    """What is to be sent instead (RFC 9110 section 15.4), None if that cannot be followed."""
-    is_post = request.method == "POST" and response.status_code < 303
-    if is_post or response.status_code == 303 and request.method != "HEAD":
+    """What is to be sent instead (RFC 9110 section 15.4). ResponseError: that is not clear,
+    or it cannot be sent twice. UnsafeURL: it must not be sent there."""
+    kept = ".*"  # the names of the headers that stay
+    if re.fullmatch("30[12] POST|303 (?!HEAD).*",
+                    f"{response.status_code} {request.method}"):
         request = request._replace(method="GET", body=None)
+        kept = "(?!Content-).*"
     targets = set(response.headers.get_all("Location") or ())
     if len(targets) != 1 or not request.is_repeatable():
-        return None
+        raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
     url = _joined(response.url, quote(targets.pop().encode("latin-1"), _SAFE))
-    here, there = _origin(response.url), _origin(url)
-    if here != there and request.body or here[0] > there[0]:  # "https" comes after "http"
-        raise UnsafeURL(f"{_without_query(response.url)} redirects to {_scheme_and_host(url)}: no "
-                        "https, or not for our data")
-    kept = request.headers
-    if here != there:  # neither the token nor our own headers are for there; a part stays one
-        kept = kept.keys() & {"Range"}
-    headers = {name: request.headers[name] for name in kept if request.body or name[:8] != "Content-"}
+    here = _origin(response.url)
+    there = _origin(url)
+    if here != there:
+        kept = "Range"  # neither the token nor our own headers are for there
+        if request.body or here[0] > there[0]:  # "https" comes after "http"
+            raise UnsafeURL(f"{_without_query(response.url)} redirects to "
+                            f"{_scheme_and_host(url)}: no https, or not for our data")
+    headers = {name: request.headers[name] for name in request.headers
+               if re.fullmatch(kept, name)}
     return request._replace(url=url, headers=headers)
 
 def _response_error(request, response):
-    """A ResponseError in the server's own words: those of its challenge (RFC 6750 section 3),
-    else those of its JSON."""
+    """A ResponseError in the server's own words: those of its challenge (RFC 6750 section
+    3), else those of its JSON. It is a RateLimited if waiting helps."""
     challenge = _challenge(response.headers)
     said = _said(challenge) or _said(_json(response.content))
-    text = f": {_one_line(said, request.secrets)}" if said else ""
-    if response.status_code < 400:
-        text = ": a redirect that cannot be followed"
+    if response.status_code in _REDIRECTS:
+        said = "a redirect that cannot be followed"
+    if response.status_code == 407:
+        said = "the proxy wants a user and a password, as in http://me:pass@host:3128"
+    place = _one_line(_without_query(response.url), request.secrets)
+    text = f"{request.method} {place} answered {response.status_code}"
+    if said:
+        text += f": {_one_line(said, request.secrets)}"
     if "scope" in challenge:  # what it would have taken
         text += f": it needs the scope {_one_line(challenge['scope'], request.secrets)}"
-    place = _one_line(_without_query(response.url), request.secrets)
-    text = f"{request.method} {place} answered {response.status_code}{text}"
     wait = _retry_after(response)
     error = ResponseError(text)
     if wait is not None:
@@ -1385,76 +1398,79 @@ def _response_error(request, response):
     return error
 
 def _said(found):
-    """The explanation in the JSON of an error, which has many forms; None if there is none."""
-    if isinstance(found, list):
-        found = found[0] if found else None
-    if isinstance(found, dict):
-        names = "error_description message detail title error errors".split()
-        return next(filter(None, [_said(found.get(name)) for name in names]), None)
+    """The explanation in the JSON of an error, which has many forms; None if there is none.
+    A loop, for what a stranger nests a thousand times is too deep for a recursion."""
+    names = "error_description message detail title error errors".split()
+    while isinstance(found, (dict, list)):
+        if isinstance(found, dict):
+            found = [found[name] for name in names if found.get(name)]
+        found = next(iter(found), None)
     return found if isinstance(found, str) else None
 
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""
-    headers, status = response.headers, response.status_code
-    is_limit = status in (403, 503) and "Retry-After" in headers
-    is_used_up = status == 403 and headers.get("X-RateLimit-Remaining") == "0"  # GitHub's
-    if not (status == 429 or is_limit or is_used_up):
+    status = response.status_code
+    headers = response.headers
+    is_limit = "Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0"
+    if status != 429 and not (is_limit and status in (403, 503)):  # GitHub says 403
         return None
-    now = _date(headers.get("Date")) or time.time()  # the server's clock counts, if it tells
+    # The server's clock counts, if it tells. X and GitHub name a time by it, Reddit and the
+    # IETF's draft a number of seconds.
+    now = _date(headers.get("Date")) or time.time()
     for name in "Retry-After X-Rate-Limit-Reset X-RateLimit-Reset RateLimit-Reset".split():
         text = headers.get(name)
         number = _seconds(text) or _date(text) or text == "0"
-        if number:  # X and GitHub name a time, Reddit and the IETF's draft a number of seconds
+        if number:
             return max(1.0, min(1e9, number - now if number > 1e9 else number))
     return 1.0
 
 def _date(text):
     """The clock time of an HTTP date; None if it is none."""
     with suppress(Exception):  # of any kind, before Python 3.10
-        return email.utils.mktime_tz(email.utils.parsedate_tz(text))
+        return mktime_tz(parsedate_tz(text))
 
 def _seconds(value):
-    """A number that may have come as a string; None for nonsense, and for what is no time."""
-    with suppress(ValueError, OverflowError):
-        number = float(value) if type(value) in (str, int, float) else 0.0
+    """A number that may have come as a string; None for nonsense, and for what is no
+    time."""
+    with suppress(ValueError):
+        number = float(str(value))  # so true is no number
         return number if 0 < number < 1e10 else None
 
 # --- HTTP: connections ---
 
 class _Connections(BaseHandler):
-    """Speaks http and https for urllib, which calls a handler by the names of its methods and
-    would make a TLS handshake for every request; this one keeps connections open."""
+    """Speaks http and https for urllib, which calls a handler by the names of its methods
+    and would make a TLS handshake for every request; this one keeps connections open."""
     handler_order = 600  # a handler of your own for http or https comes first
 
     def __init__(self, context, allow_http):
-        _require(context is None or getattr(context, "check_hostname", False),
-                 "context must be an ssl.SSLContext that checks certificates")
-        self.context = context
+        self.context = context  # None until it is needed: the system's takes time to make
         self.allow_http = allow_http
         self.idle = deque()  # the warmest is taken first, from the right
 
     def http_open(self, request):
-        for url in (request.full_url, f"http://{request.host}") if request.type == "http" else ():
-            _origin(url, self.allow_http)  # neither to the server, nor to a proxy on the way
-        headers = {"Host": urlsplit(request.full_url).netloc, "Accept-encoding": "identity",
-                   **request.headers, **request.unredirected_hdrs}
+        """The answer to a request of urllib's, whose host a ProxyHandler may have changed
+        to that of the proxy. UnsafeURL: it would cross the network in the clear."""
+        if request.type == "http":  # neither to the server, nor to a proxy on the way
+            _origin(request.full_url, self.allow_http)
+            _origin(f"http://{request.host}", self.allow_http)
+        headers = {**request.headers, **request.unredirected_hdrs}
         tunnel = request._tunnel_host
-        login = headers.pop("Proxy-authorization", None) if tunnel else None
+        login = {}
+        if tunnel and "Proxy-authorization" in headers:
+            login["Proxy-Authorization"] = headers.pop("Proxy-authorization")
         # With the process: after a fork, two of them would talk over one connection.
         key = os.getpid(), request.type, request.host, tunnel, login
-        idle = None if request.is_once else self.take(key)
+        idle = None if request.spends else self.take(key)
         if idle:
             try:
                 return idle.answer(request, headers)
-            except OSError as error:  # the server may have given it up just as we took it
-                if isinstance(error, socket.timeout) or request.get_method() not in _IDEMPOTENT:
+            except ConnectionError:  # the server may have given it up just as we took it
+                if not request.is_idempotent:
                     raise
         return _Connection(key, self).answer(request, headers)
 
     https_open = http_open
-
-    def http_error_default(self, request, answer, *_):
-        return answer  # for the caller to judge, where urllib raises HTTPError
 
     def take(self, key):
         """The warmest idle connection that is still good, or None."""
@@ -1468,26 +1484,16 @@ class _Connections(BaseHandler):
         return None
 
     def give_back(self, connection):
+        """Keeps a connection whose answer was read to its end."""
         connection.idle_since = time.time()
         self.idle.append(connection)
         self.close(MAX_IDLE)
 
     def close(self, rest=0):
         """Closes the idle connections, the oldest first, but for so many."""
-        try:
+        with suppress(IndexError):  # another thread was faster
             while len(self.idle) > rest:
                 self.idle.popleft().close()
-        except IndexError:
-            pass  # another thread was faster
-
-def _tls_context():
-    import ssl
-    context = ssl.create_default_context()
-    if hasattr(ssl, "TLSVersion"):
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-    else:  # Python 3.6
-        context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
-    return context
 
 class _Connection:
     """One connection, to an origin or to a proxy, and the time that its request has."""
@@ -1500,10 +1506,16 @@ class _Connection:
         self.owner = owner
 
     def is_good(self):
-        """Whether it may be used again. One that has something to say was closed, or speaks out
-        of turn, which may be inside of TLS."""
-        says = getattr(self.sock, "pending", int)() or _readable(self.sock)
-        return not says and 0 <= time.time() - self.idle_since < IDLE_TIME
+        """Whether it may be used again. On one that may, there is nothing to read: neither
+        the end, nor a word out of turn. What TLS has to say for itself does not count."""
+        self.sock.settimeout(0)
+        try:
+            self.sock.recv(1)
+        except OSError as error:
+            # 2 is ssl.SSL_ERROR_WANT_READ, where there is a ssl.
+            is_silent = error.errno in (errno.EWOULDBLOCK, 2)
+            return is_silent and 0 <= time.time() - self.idle_since < IDLE_TIME
+        return False
 
     def ready(self):
         """The socket, for the time that is left; socket.timeout if there is none."""
@@ -1514,31 +1526,26 @@ class _Connection:
         return self.sock
 
     def makefile(self, _):
-        return io.BufferedReader(_Wire(self))
+        """What comes in, as HTTPResponse reads it. The connection does not end with it."""
+        return io.BufferedReader(_Raw(lambda buffer: self.ready().recv_into(buffer)))
 
     def connect(self, timeout):
+        """Opens the socket, as http.client does it: to the proxy if there is one, through
+        its tunnel (RFC 9110 section 9.3.6), and in TLS with the server itself."""
         scheme, host, tunnel, login = self.key[1:]
-        near, far = urlsplit(f"//{host}"), urlsplit(f"//{tunnel or host}")
-        port = 443 if scheme == "https" else 80
-        self.sock = socket.create_connection((near.hostname, near.port or port), timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tunnel:
-            self.open_tunnel(f"{far.hostname}:{far.port or port}", login)
+        opener = HTTPConnection(host, timeout=timeout)
         if scheme == "https":
-            self.owner.context = self.owner.context or _tls_context()
-            name = far.hostname.rstrip(".")  # no certificate has the dot that may end a name
-            self.sock = self.owner.context.wrap_socket(self.ready(), server_hostname=name)
-
-    def open_tunnel(self, target, login):
-        """RFC 9110 section 9.3.6: beyond the proxy, TLS is between us and the server."""
-        login = f"Proxy-Authorization: {login}\r\n" if login else ""
-        head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n"
-        self.ready().sendall(head.encode())
-        answer = _Answer(self, method="CONNECT")
-        answer.begin()
-        if not 200 <= answer.status < 300:
-            wants = ", it wants a user and a password" if answer.status == 407 else ""
-            raise OSError(f"the proxy does not connect us ({answer.status}{wants})")
+            if self.owner.context is None:
+                import ssl  # there are Pythons without
+                # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
+                self.owner.context = ssl.create_default_context()
+            from http.client import HTTPSConnection
+            opener = HTTPSConnection(host, timeout=timeout, context=self.owner.context)
+        if tunnel:
+            opener.set_tunnel(tunnel, headers=login)
+        self.sock = opener  # for close(), if it fails half way
+        opener.connect()
+        self.sock = opener.sock
 
     def answer(self, request, headers):
         """Sends the request, and returns the answer when its head is there."""
@@ -1547,268 +1554,247 @@ class _Connection:
         try:
             if self.sock is None:
                 self.connect(request.timeout)
-            is_sent = self.send(request, headers)
             answer = _Answer(self, method=request.get_method())
+            self.send(request, headers)
             answer.begin()
         except BaseException:
             self.close()
             raise
-        answer.is_sent = is_sent
         answer.connection = self
         answer.url = request.full_url
         answer.msg = answer.reason  # as urlopen has it
         return answer
 
     def send(self, request, headers):
-        """Sends the request, in one piece if its body is at hand. False: the server did not take
-        the whole of the body; its answer may say why, as a 413 or a 401 does."""
-        method, body = request.get_method(), request.data
-        is_file = not isinstance(body, (bytes, type(None)))
-        blocks = [body or b""]
-        if is_file:
-            headers["Transfer-encoding"] = "chunked"
-            blocks = _in_chunks(body)
-        elif body or method in ("PATCH", "POST", "PUT"):
-            headers["Content-length"] = len(blocks[0])
-        head = f"{method} {request.selector} HTTP/1.1\r\n"
-        head += "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        start = f"{head}\r\n".encode("latin-1")
-        try:
-            for block in blocks:
-                self.ready().sendall(start + block)
-                start = b""
-                if is_file:
-                    self.deadline = time.monotonic() + request.timeout  # it may take its time
-        except (ConnectionError, socket.timeout):
-            if body is None:
-                raise
-            self.deadline = time.monotonic() + 1
-            return False
-        return True
+        """Sends the request, in one piece if its body is at hand. If the server hangs up
+        before it has all, its answer may say why, as a 413 or a 401 does."""
+        method = request.get_method()
+        blocks = iter([b""])
+        if request.data is not None or method in ("PATCH", "POST", "PUT"):
+            blocks = _blocks(request.data or b"", headers)
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"{method} {request.selector} HTTP/1.1\r\n{fields}\r\n".encode("latin-1")
+        with suppress(ConnectionError):
+            self.ready().sendall(head + next(blocks, b""))
+            for block in blocks:  # of a file, which may take its time
+                self.deadline = time.monotonic() + request.timeout
+                self.ready().sendall(block)
 
     def close(self):
+        """Closes the socket; the next request opens another one."""
         if self.sock:
             self.sock.close()
         self.sock = None
 
-def _in_chunks(body):
-    """The body, which is a file or an iterator, in chunks (RFC 9112 section 7.1)."""
-    blocks = iter(lambda: body.read(_BLOCK), b"") if hasattr(body, "read") else body
-    for block in blocks:
+def _blocks(body, headers):
+    """The body in blocks, after its length was written into the headers: that of bytes and
+    of a file that can be measured. Another goes in chunks (RFC 9112 sections 6.3, 7.1)."""
+    if isinstance(body, bytes):
+        headers["Content-length"] = len(body)
+        return iter([body])
+    blocks = iter(lambda: body.read(_BLOCK), b"") if hasattr(body, "read") else iter(body)
+    with suppress(AttributeError, OSError):  # it is an iterator, or a pipe
+        start = body.tell()
+        body.seek(0, io.SEEK_END)
+        headers["Content-length"] = body.tell() - start
+        body.seek(start)
+        return blocks
+    headers["Transfer-Encoding"] = "chunked"
+    return _in_chunks(blocks)
+
+def _in_chunks(blocks):
+    """Each block with its size; one without a size ends the body, so an empty one is left
+    out."""
+    for block in filter(None, blocks):
         yield b"%x\r\n%b\r\n" % (len(block), block)
     yield b"0\r\n\r\n"
 
-class _Wire(io.RawIOBase):
-    """What comes in on a connection, which does not end with it."""
-
-    def __init__(self, connection):
-        self.connection = connection
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        return self.connection.ready().recv_into(buffer)
-
 def _readable(file):
-    """Whether there is something to read, or the end. poll() takes any number of open files."""
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([file], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(file, select.POLLIN)
-    return bool(poll.poll(0))
+    """Whether there is something to read, or the end."""
+    return bool(select.select([file], [], [], 0)[0])
 
 # --- HTTP: reading an answer ---
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
-_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9][0-9])((?: [^\r\n\0]*)?)")
-_FIELD_LINE = re.compile(rf"({_TOKEN}):([^\r\n\0]*)")
-_FOLD = re.compile("\r?\n[ \t]+")
-_LINE_BREAK = re.compile("\r?\n")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+# A 101 would be another protocol, for which we never ask.
+_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) (?!101)([1-9][0-9][0-9])( [^\r\n\0]*)?\r?")
+# A name and a value, or else the whole of an odd line.
+_FIELD_LINE = re.compile(rf"(?m)^(?:({_TOKEN}):([^\r\n\0]*)\r?\n|(.+))")
+_FOLD = re.compile("\r?\n[ \t]+")  # before a line that goes on (RFC 9112 section 5.2)
+_CHUNK_START = re.compile(rb"\r?\n([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 class _BadAnswer(HTTPException):
     """What came is no HTTP, or it ends too early; the message says what was odd."""
 
 class _Answer(HTTPResponse):
-    """An answer that is read strictly (RFC 9112), and gives its connection back when closed.
+    """An answer that is read strictly (RFC 9112). Closing it gives its connection back.
 
-    http.client forgives in silence: after one odd field line it drops all the others; of a
-    Transfer-Encoding or Content-Length that it does not understand it makes "until the end";
-    and a body that is cut short can pass for whole. Here each of them is an error."""
+    http.client forgives in silence: after one odd field line it drops all the others; where
+    it does not understand a Transfer-Encoding or Content-Length, it reads until the end;
+    and a body that is cut short can pass for whole. Here each of them is an error. Its
+    methods stay, and read from `fp`; only that this is the body alone, and ends with it."""
     connection = None
-    is_whole = False  # its body was read to the end
+    in_chunks = False  # there may be another chunk
+    left = None        # bytes of the body, or of this chunk, to come; None: nobody knows
 
     def begin(self):
         """Reads the head, where http.client would do so by a function of its own."""
-        self.file = self.fp   # what comes in; http.client reads the body from `fp`
+        self.file = self.fp   # what comes in on the connection
         self.room = MAX_HEAD  # bytes that the head may still have
-        if not self.file.peek(1):
-            raise RemoteDisconnected("the server hung up without an answer")
         for _ in range(MAX_INTERIM + 1):
             self.read_head()
             if self.status >= 200:
-                break
-        else:
-            raise _BadAnswer(f"more than {MAX_INTERIM} interim answers")
-        self.parts = self.body(self.framed())
-        self.chunked = self.will_close = False  # for http.client: this is our business
-        self.length = None
+                self.frame()
+                self.fp = io.BufferedReader(_Raw(self.read_body))
+                return
+        raise _BadAnswer(f"more than {MAX_INTERIM} interim answers")
 
     def read_head(self):
-        start, *fields = self.lines()
+        """Reads the head of the answer, or of an interim one. `headers` are as they came,
+        but for the blanks around a value."""
+        start, _, fields = self.lines().partition("\n")
         found = _STATUS_LINE.fullmatch(start)
-        if not found or found.group(2) == "101":  # we never ask for another protocol
+        if not found:
             raise _BadAnswer(f"a status line that begins with {start[:12]!r}")
-        self.version, self.status = int(found.group(1)), int(found.group(2))
-        self.code = self.status
-        self.reason = found.group(3).strip()
+        minor, status, reason = found.groups("")
+        self.version = int(f"1{minor}")  # as http.client has it: 10 or 11
+        self.status = self.code = int(status)
+        self.reason = reason.strip()
         self.headers = HTTPMessage()
-        self.named = {}  # the values of each field, by its name in lower case
-        for line in fields:
-            found = _FIELD_LINE.fullmatch(line)
-            if not found:
-                raise _BadAnswer(f"a field line that begins with {line[:12]!r}")
-            name, value = found.groups()
+        for name, value, odd in _FIELD_LINE.findall(fields):
+            if odd:
+                raise _BadAnswer(f"a field line that begins with {odd[:12]!r}")
             self.headers.set_raw(name, value.strip(" \t"))
-            self.named.setdefault(name.lower(), []).append(value)
 
     def lines(self):
-        """The lines up to an empty one. One that begins with a blank goes on with the line before
-        it (RFC 9112 section 5.2)."""
-        lines = []
-        while lines[-1:] not in ([b"\r\n"], [b"\n"]):
-            lines.append(self.file.readline(self.room + 1))
-            self.room -= len(lines[-1])
-            if self.room < 0 or not lines[-1] or len(lines) > MAX_FIELDS + 2:
-                raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes or "
-                                 f"{MAX_FIELDS} fields")
-        text = b"".join(lines).decode("latin-1")
-        return _LINE_BREAK.split(_FOLD.sub(" ", text))[:-2]
+        """The lines of a head or a trailer up to the empty one, as one text."""
+        text = b""
+        for _ in range(MAX_FIELDS + 2):  # with the status line and the empty one
+            line = self.file.readline(self.room)
+            self.room -= len(line)
+            if line in (b"\r\n", b"\n"):
+                return _FOLD.sub(" ", text.decode("latin-1"))
+            text += line
+        if not text:
+            raise RemoteDisconnected("the server hung up without an answer")
+        raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes or "
+                         f"{MAX_FIELDS} fields")
 
-    def words(self, name):
-        """The words of a field that is a list, of all its lines, in lower case."""
-        words = ",".join(self.named.get(name, ())).lower().split(",")
-        return [word.strip(" \t") for word in words] if name in self.named else []
-
-    def framed(self):
-        """The parts of the body: in chunks, so many bytes or, without a word on it, up to the end
-        of the connection (RFC 9112 section 6.3)."""
-        codings = self.words("transfer-encoding")
-        sizes = self.words("content-length")
-        self.stays = bool(self.version) and "close" not in self.words("connection")
+    def frame(self):
+        """Finds out where the body ends: with its last chunk, after so many bytes or, if
+        nothing is said of it, with the connection (RFC 9112 section 6.3)."""
+        options = _listed(self.headers, "Connection")
+        codings = _listed(self.headers, "Transfer-Encoding")
+        sizes = _listed(self.headers, "Content-Length")
+        is_old = self.version == 10
+        self.will_close = "close" in options or is_old and "keep-alive" not in options
+        self.chunked = False  # for http.client: this is our business
+        self.length = None
         if self._method == "HEAD" or self.status in (204, 304):
-            return ()
-        if codings:
-            self.stays = self.stays and not sizes
-            _understand(codings == ["chunked"], "Transfer-Encoding", codings)
-            return self.chunks()
-        if sizes:
-            _understand(len(set(sizes)) == 1 and re.fullmatch("[0-9]{1,15}", sizes[0]),
-                        "Content-Length", sizes)
-            return self.exactly(int(sizes[0]))
-        self.stays = False
-        return iter(lambda: self.file.read1(_BLOCK), b"")
+            self.left = 0
+        elif codings:
+            if codings != ["chunked"]:
+                raise _BadAnswer(f"the Transfer-Encoding {', '.join(codings)[:12]!r}")
+            self.in_chunks = True
+            if is_old or sizes:  # section 6.1: a proxy may have read it otherwise
+                self.will_close = True
+        elif sizes:
+            size = ",".join(set(sizes))  # one number, however often it is said
+            if not re.fullmatch("[0-9]{1,15}", size):
+                raise _BadAnswer(f"the Content-Length {size[:12]!r}")
+            self.left = int(size)
 
-    def body(self, parts):
-        yield from parts
-        self.is_whole = True
+    def read_body(self, buffer):
+        """Reads some of the body into the buffer. URLError: it ends too early."""
+        try:
+            if self.in_chunks and not self.left:
+                self.begin_chunk()
+            size = self.file.readinto1(memoryview(buffer)[:self.left])
+            if self.left:
+                self.left -= size
+                if not size:
+                    raise _BadAnswer("a body that breaks off")
+            return size
+        except (OSError, HTTPException) as error:
+            failure = _network_error(error, self.request)
+        raise failure
 
-    def exactly(self, size):
-        while size:
-            part = self.file.read1(min(size, _BLOCK))
-            if not part:
-                raise _BadAnswer("a body that breaks off")
-            size -= len(part)
-            yield part
-
-    def chunks(self):
-        """RFC 9112 section 7.1."""
-        size = None
-        while size != 0:
-            found = _CHUNK_SIZE.fullmatch(self.file.readline(4096))
-            if not found:
-                raise _BadAnswer("a chunk without its size, or a body that breaks off")
-            size = int(found.group(1), 16)
-            yield from self.exactly(size)
-            if size and self.file.readline(2) not in (b"\r\n", b"\n"):
-                raise _BadAnswer("a chunk that is longer than it says")
-        self.room = MAX_HEAD
-        self.lines()  # the trailer: nobody needs it, but the next answer comes after it
-
-    def become_stream(self, patience):
-        """From here on the body is read by the methods of http.client, and the time is
-        `patience` seconds for each read."""
-        self.connection.patience = patience
-        self.fp = io.BufferedReader(_Body(_checked(self, lambda answer: answer.parts)))
+    def begin_chunk(self):
+        """RFC 9112 section 7.1. A line break is between two chunks, none before the first.
+        """
+        start = b"\n" if self.left is None else self.file.readline(2)
+        found = _CHUNK_START.fullmatch(start + self.file.readline(4096))
+        if not found:
+            raise _BadAnswer("a chunk that has no size, or is longer, or breaks off")
+        self.left = int(found.group(1), 16)
+        if not self.left:
+            self.room = MAX_HEAD
+            self.lines()  # the trailer: nobody needs it, but the next answer comes after it
+            self.in_chunks = False
 
     def close(self):
-        connection, self.connection = self.connection, None
+        """Gives the connection back if the next answer can come on it: both sides have been
+        heard to the end."""
+        connection = self.connection
+        self.connection = None
         super().close()
-        if connection and self.is_whole and self.is_sent and self.stays:
+        is_whole = self.left == 0 and not self.in_chunks
+        if connection and is_whole and not self.will_close:
             connection.owner.give_back(connection)
         elif connection:
             connection.close()
 
-def _understand(right, name, words):
-    if not right:
-        raise _BadAnswer(f"the {name} {', '.join(words)[:40]!r}")
+def _listed(headers, name):
+    """The words of a field that is a list, of all its lines, in lower case."""
+    return [word.strip(" \t") for line in headers.get_all(name, ())
+            for word in line.lower().split(",")]
 
-class _Body(io.RawIOBase):
-    """The parts of a body as a file: its end is the end of the answer, else it is an error."""
+class _Raw(io.RawIOBase):
+    """A file out of a function that reads into a buffer, and returns how many bytes; 0 is
+    the end."""
 
-    def __init__(self, parts):
-        self.parts = parts
-        self.part = memoryview(b"")
+    def __init__(self, readinto):
+        self.readinto = readinto
 
     def readable(self):
         return True
 
-    def readinto(self, buffer):
-        part = self.part or memoryview(next(self.parts, b""))
-        size = min(len(buffer), len(part))
-        buffer[:size] = part[:size]
-        self.part = part[size:]
-        return size
-
 def _decoded(answer):
-    """The body, part by part, its content codings undone (RFC 9110 section 8.4)."""
-    if not isinstance(answer, _Answer):  # but one that a handler of the user's gave us
-        return iter(lambda: answer.read(_BLOCK), b"")
-    parts = answer.parts
-    for coding in reversed(answer.words("content-encoding")):
-        _understand(coding in ("gzip", "x-gzip", "identity", ""), "Content-Encoding", [coding])
-        if "gzip" in coding:
-            parts = _gunzip(parts)
-    return parts
-
-def _gunzip(parts):
-    """What one or more gzip members hold; what follows the last one is ignored (RFC 1952)."""
-    inflater = None
-    for part in parts:
-        for start in range(0, len(part), 4096):  # in pieces, for zlib copies what is left of each
-            piece = part[start:start + 4096]
-            while piece:
-                if inflater is None or inflater.eof and piece[:1] == b"\x1f":
-                    inflater = zlib.decompressobj(31)
-                if inflater.eof:
-                    break
-                block = inflater.decompress(piece, _BLOCK)
-                while block:  # never more than this much at once
-                    yield block
-                    block = inflater.decompress(inflater.unconsumed_tail, _BLOCK)
-                piece = inflater.unused_data
-    if inflater and not inflater.eof:
-        raise _BadAnswer("the compressed data break off")
-
-def _checked(answer, parts_of):
-    """The parts of the answer; whatever breaks becomes a URLError."""
+    """The body, part by part, its content codings undone (RFC 9110 section 8.4). URLError:
+    it is broken, or cut short."""
+    parts = iter(lambda: answer.read1(_PIECE), b"")
     try:
-        yield from parts_of(answer)
+        for coding in reversed(_listed(answer.headers, "Content-Encoding")):
+            if coding in ("gzip", "x-gzip"):
+                parts = _gunzip(parts)
+            elif coding not in ("identity", ""):
+                raise _BadAnswer(f"the Content-Encoding {coding[:12]!r}")
+        yield from parts
         return
-    except (OSError, HTTPException, EOFError, ValueError, zlib.error) as error:
+    except URLError:
+        raise
+    except (OSError, HTTPException, zlib.error) as error:
         failure = _network_error(error, answer.request)
     raise failure
+
+def _gunzip(parts):
+    """What one or more gzip members hold (RFC 1952), in small parts. What follows the last
+    one is ignored."""
+    inflater = None
+    for part in parts:
+        while part:
+            if inflater is None or inflater.eof:
+                # A part may end between the two bytes that each member begins with.
+                if inflater and not b"\x1f\x8b".startswith(part[:2]):
+                    return
+                inflater = zlib.decompressobj(31)
+            block = inflater.decompress(part, _PIECE)
+            while block:  # never more than this much at once
+                yield block
+                block = inflater.decompress(inflater.unconsumed_tail, _PIECE)
+            part = inflater.unused_data
+    if inflater and not inflater.eof:
+        raise _BadAnswer("the compressed data break off")
 
 def _network_error(error, request):
     """What happened and what to do, without what Python's own messages quote."""
@@ -1817,49 +1803,56 @@ def _network_error(error, request):
     if isinstance(error, UnsafeURL):
         return error
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    said = _one_line(said, request.secrets)
-    text = f"{said}: check the address, the network and the proxy settings"
+    # What stands behind the number is the proxy's own text.
+    number = r"of the proxy: \1 (407: it wants a user and a password in its address)"
+    said = re.sub("(Tunnel.* [0-9]{3}).*", number, _one_line(said, request.secrets))
+    advice = "check the address, the network and the proxy settings"
     if isinstance(error, socket.timeout):
-        text = "nothing came in time: try again, or raise timeout="
+        advice = "try again, or raise timeout="
     elif "certificate" in said.lower():
-        text = (f"its certificate is not trusted ({said}): if the network has its own CA, name its "
-                "file in SSL_CERT_FILE, or pass context=")
+        advice = ("if the network has its own CA, name its file in SSL_CERT_FILE, or pass "
+                  "context=")
     elif isinstance(error, ValueError):
         return ValueError("the address or a header has characters that HTTP does not allow")
-    elif not isinstance(error, OSError):
-        text = f"its answer is no HTTP, or broke off ({said}): check the address, or try again"
-    kind = type(error) if isinstance(error, OSError) else OSError
-    number = [error.errno] if getattr(error, "errno", None) else []
-    return URLError(kind(*number, f"no answer from {_scheme_and_host(request.url)}: {text}"))
+    kind = type(error)
+    if not isinstance(error, OSError):
+        kind = OSError
+        advice = "that is no HTTP, or broke off: check the address, or try again"
+    reason = kind(f"no answer from {_scheme_and_host(request.url)}: {said}: {advice}")
+    reason.errno = getattr(error, "errno", None)
+    return URLError(reason)
 
 # --- HTTP: links and challenges ---
 
-# A target, or a name that may have a value: the items of Link and of WWW-Authenticate. A quoted
-# value that nobody closes ends with the field, so that none is read twice.
-_QUOTED = r'"(.*?)(?:(?<!\\)"|\Z)'
-_ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(?:\s*=\s*(?:{_QUOTED}|([^\s;,\"]+)))?")
+# A quoted string (RFC 9110 section 5.6.4) ends at a quote with an even number of
+# backslashes before it. One that nobody closes ends with the field, so that none is read
+# twice.
+_QUOTED = r'".*?(?<!\\)(?:\\\\)*(?:"|\\?\Z)'
+# A target, or a name that may have a value: the items of Link and of WWW-Authenticate.
+_ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(?:\s*=\s*({_QUOTED}|[^\s;,\"]+))?")
 _NEXT = "next", "@odata.nextLink"
 
 def _items(headers, field):
-    """(target, name, value) of each item in the lines of this field; None is for what it lacks."""
-    for line in headers.get_all(field) or ():
-        for target, name, quoted, plain in (item.groups() for item in _ITEM.finditer(line)):
-            value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-            yield target, name and name.lower(), value
+    """(target, name, value) of each item in the lines of this field. A value still has its
+    quotes; "" is for what an item lacks."""
+    return [item for line in headers.get_all(field, ()) for item in _ITEM.findall(line)]
 
 def _challenge(headers):
     """The parameters of the Bearer challenge (RFC 6750 section 3, RFC 9110 section 11)."""
     found = {}
-    scheme = None
+    scheme = ""
     for _, name, value in _items(headers, "WWW-Authenticate"):
-        if value is None:
+        name = name.lower()
+        if not value:
             scheme = name
         elif scheme == "bearer":
-            found.setdefault(name, value)
+            # Without its quotes, and without the backslashes before what they quote.
+            found.setdefault(name, re.sub(r'\\(.)|"', r"\1", value))
     return found
 
 def _next_page(answer, page, first, next):
-    """The address of the next page, as `pages` was told, or found by itself; None at the end."""
+    """The address of the next page: where `pages` was told to look, or where it is found
+    without that. None is the end."""
     if isinstance(next, tuple):
         cursor = _at(page, next[0])
         return _with_parameter(first, next[1], cursor) if cursor else None
@@ -1876,30 +1869,36 @@ def _link_in_header(headers):
     link = None
     for target, name, value in _items(headers, "Link"):
         link = target or link
-        if name == "rel" and "next" in (value or "").strip("'").lower().split():
+        if name.lower() == "rel" and "next" in value.strip("\"'").lower().split():
             return link
     return None
 
 def _link_on_page(page):
-    """The link called `next`, or `@odata.nextLink`, at the top of the page or one level down."""
+    """The link called `next`, or `@odata.nextLink`, at the top of the page or one level
+    down. ValueError: there are several, or it is no link."""
     places = [page]
     if isinstance(page, dict) and not page.keys() & _NEXT:
         places = page.values()
-    links = [place[name] for place in places if isinstance(place, dict)
-             for name in _NEXT if place.get(name)]
-    _require(len(links) < 2, "this page has several next links: choose one with next='name.next'")
+    links = [_at(place, name) for place in places for name in _NEXT]
+    links = [link for link in links if link]
+    _require(len(links) < 2,
+             "this page has several next links: choose one with next='name.next'")
     for link in links:
-        link = link.get("href") if isinstance(link, dict) else link
+        link = _at(link, "href") or link
         _require(isinstance(link, str),
-                 "what is called next on this page is no link: say what leads on with next=")
+                 "what this page calls next is no link: say what leads on with next=")
         return link
     return None
 
 def _at(page, path):
     """What is on the page under "a.b.c", or under this whole name."""
-    for name in [path] if isinstance(page, dict) and path in page else path.split("."):
-        page = page.get(name) if isinstance(page, dict) else None
-    return page
+    with suppress(KeyError, TypeError):
+        if path in page:
+            return page[path]
+        for name in path.split("."):
+            page = page[name]
+        return page
+    return None
 
 def _with_parameter(url, name, value):
     """The same address, byte for byte, but for this parameter."""
@@ -1912,7 +1911,10 @@ def _with_parameter(url, name, value):
 
 _SAFE = "%/:=&?~#+!$,;'@()*[]"  # has a meaning in an address, and stays as it is
 _LOOPBACK = re.compile(r"(?i)(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?")
-_URL = re.compile(r"(?i)(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::([0-9]{1,5}))?(?=[/?#]|$)")
+# In lower case: the scheme, the host, and a port of at most 65535.
+_URL = re.compile(r"""(?x) (https?):// (\[[0-9a-f:.]+\]|[a-z0-9._~-]+)
+    (?: : ([0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]) )?
+    (?=[/?#]|$)""")
 _OURS = "Authorization Connection Content-length Host Transfer-encoding".split()
 
 def _require(right, rule):
@@ -1929,8 +1931,7 @@ def _absolute(base_url, url, params=None):
     """The whole address, in the characters that HTTP allows."""
     url = url.strip().partition("#")[0]
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # it is relative: RFC 3986 section 4.2
-        if not base_url:
-            raise ValueError(f"{_without_query(url)!r} is relative, and there is no base_url")
+        _require(base_url, "a relative address needs a base_url")
         slash = "" if url[:1] in ("", "?") else "/"
         url = f"{base_url.rstrip('/')}{slash}{url.lstrip('/')}"
     query = _form(params) if params else ""
@@ -1954,69 +1955,75 @@ def _form(fields):
             return fields.encode().decode()
         single = []
         for name, value in pairs:
-            is_many = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
-            values = value if is_many else [value]
-            single += [(name, value) for value in values if value is not None]
+            if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+                value = [value]
+            single += [(name, item) for item in value if item is not None]
         return urlencode(single)
     raise ValueError("a parameter has characters that UTF-8 does not have")
 
 def _body(data, value):
     """The body of a request, and the header that names its type."""
     _require(data is None or value is None, "give data or json, not both")
+    kind = "application/octet-stream"
     if value is not None:
-        return json.dumps(value, allow_nan=False).encode(), {"Content-type": "application/json"}
-    if data is None:
+        kind = "application/json"
+        data = json.dumps(value, allow_nan=False)
+    elif data is None:
         return None, {}
-    if isinstance(data, bytes):
-        return data, {"Content-type": "application/octet-stream"}
-    if hasattr(data, "read") or not hasattr(data, "__iter__"):
+    elif hasattr(data, "read") or not hasattr(data, "__iter__"):
         raise TypeError("data must be a mapping, pairs, str or bytes: for a file, use "
                         "open(urllib.request.Request(url, file))")
-    kind = "application/octet-stream" if isinstance(data, str) else _FORM
-    return _form(data).encode(), {"Content-type": kind}
+    elif not isinstance(data, (str, bytes)):
+        kind = _FORM
+    if not isinstance(data, bytes):
+        data = _form(data).encode()
+    return data, {"Content-type": kind}
 
 def _method(method):
     _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
     return method.upper()
 
 def _own_headers(headers):
-    """Headers as urllib spells them. ValueError: HTTP does not allow one, or it is ours to set."""
-    headers = dict(headers or {})
-    for name, value in headers.items():
+    """Headers as urllib spells them. ValueError: HTTP does not allow one, or only we set
+    it."""
+    own = {}
+    for name, value in dict(headers or {}).items():
         _require(re.fullmatch(_TOKEN, name) and re.fullmatch(r"[\t -~\x80-\xff]*", value),
                  "a header has characters that HTTP does not allow")
-    headers = {name.capitalize(): value for name, value in headers.items()}
-    _require(not headers.keys() & _OURS, "Authorization, Connection, Content-Length, Host and "
+        own[name.capitalize()] = value
+    _require(not own.keys() & _OURS, "Authorization, Connection, Content-Length, Host and "
              "Transfer-Encoding are headers of the client's own")
-    return headers
+    return own
 
 def _origin(url, allow_http=True):
-    """Scheme, host and port: what a token belongs to. UnsafeURL: it is no web address or, without
-    `allow_http`, it is neither https nor on this machine."""
-    match = _URL.match(url)
-    if not match or int(match.group(3) or 0) > 65535:
+    """Scheme, host and port: what a token belongs to. UnsafeURL: it is no web address or,
+    without `allow_http`, it is neither https nor on this machine."""
+    match = _URL.match(str.lower(url))  # a TypeError if it is no string
+    if not match:
         raise UnsafeURL(f"{_scheme_and_host(url)} is not a web address (https://host/path, "
                         "without a user)")
-    scheme, host, port = match.group(1).lower(), match.group(2).lower(), match.group(3)
+    scheme, host, port = match.groups()
     if scheme == "http" and not allow_http and not _LOOPBACK.fullmatch(host):
         raise UnsafeURL(f"{_scheme_and_host(url)} is not https, and not on this machine")
     return scheme, host, int(port or (443 if scheme == "https" else 80))
 
 def _redirect_uri(uri):
-    _require(re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri),  # RFC 6749 section 3.1.2
+    # RFC 6749 section 3.1.2
+    _require(re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri),
              "redirect_uri must be an absolute URI without a fragment")
     _ = urlsplit(uri).port  # a ValueError if it is no port number
     return uri
 
 def _is_text(value):
-    """Whether it is a string, not empty, that UTF-8 can hold: half a surrogate pair it cannot."""
+    """Whether it is a string, not empty, that UTF-8 can hold, which half a surrogate pair
+    it cannot."""
     return isinstance(value, str) and bool(re.fullmatch("[^\ud800-\udfff]+", value))
 
 def _scope(scope):
     """The scope as it goes over the wire: words with spaces (RFC 6749 section 3.3)."""
     words = scope.split() if isinstance(scope, str) else list(scope or ())
     for word in words:  # of visible ASCII, without quotes and backslashes
-        _require(isinstance(word, str) and re.fullmatch(r"[!#-\[\]-~]+", word),
+        _require(re.fullmatch(r"[!#-\[\]-~]+", word),
                  "scope must be a string with spaces, or several strings without")
     return " ".join(words)
 
@@ -2033,28 +2040,27 @@ def _store(store):
 
 # --- HTTP: what may be shown ---
 
-_SECRET_NAMES = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|code_verifier|"
-                 "state|client_secret|password|(?:client_)?assertion")
+_SECRET_NAMES = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|"
+                 "code_verifier|state|client_secret|password|(?:client_)?assertion")
 
 def _without_query(url):
     """An address without what may be secret in it: user, query, fragment."""
-    scheme, mark, rest = _one_line(re.split("[?#]", url)[0]).rpartition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+    return re.sub("(^|/)[^/?#]*@|[?#].*", r"\1", _one_line(url))
 
 def _scheme_and_host(url):
     """The same without the path, which may be of a server's making."""
     return re.match("(?:[^:/?#]*:)?(?://[^/]*)?", _without_query(url)).group()
 
 def _one_line(text, secrets=()):
-    """What a server said, fit for a message: one bounded line, without the secrets we sent."""
+    """What a server said, fit for a message: one line of at most 303 characters, without
+    the secrets that we sent."""
     text = text[:8000]
     said = (text + unquote(text) + unquote_plus(text)).lower()
     if any(secret.lower() in said for secret in _long(secrets)):
         return "(not shown: it repeats a secret)"
     text = "".join(c if c.isprintable() else " " for c in text[:2000])
     text = " ".join(re.sub(r"\?\S+", "", text).split())
-    return text if len(text) <= 300 else f"{text[:300]}..."
+    return re.sub("(.{300}).+", r"\1...", text)
 
 def _long(secrets):
     """Those that are worth looking for: a short one is in many a word."""
@@ -2087,10 +2093,13 @@ def _in_their_words(kind, words, secrets, where, advice):
     return error
 
 def _as_text(start, headers, body, secrets):
-    """A message as it goes over the wire, secrets masked: by value what we know, else by name."""
-    lines = [start] + [f"{name}: {value}" for name, value in headers.items()]
+    """A message as it goes over the wire, at most 10,000 characters of it. Secrets are
+    masked: by value what we know, else by name."""
+    text = start
+    for name, value in headers.items():
+        text += f"\n{name}: {value}"
     text = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***",
-                  "\n".join(lines))
+                  text)
     if body and isinstance(body, bytes):
         text += "\n\n" + body[:20000].decode("utf-8", "replace")
     for secret in _long(secrets):
@@ -2099,20 +2108,22 @@ def _as_text(start, headers, body, secrets):
     return re.sub(rf"(?m)((?:[?&#]|^)(?:{_SECRET_NAMES})=)[^&\s]+", r"\1***", text)[:10000]
 
 # The charsets that a server may choose: no other codec is started for a stranger.
-_CHARSETS = """ascii us-ascii utf-8 utf8 utf-16 utf-16le utf-16be utf-32 utf-32le utf-32be latin-1
-    iso-8859-1 iso-8859-15 windows-1250 windows-1251 windows-1252 windows-1253 windows-1254
-    windows-1255 windows-1256 windows-1257 windows-1258 gb2312 gbk gb18030 big5 euc-jp euc-kr
-    shift_jis iso-2022-jp""".split()
+_CHARSET = re.compile(r"""(?ix) ; \s* charset \s* = [\s"']* (
+    (us-)?ascii | utf-?8 | utf-(16|32)(le|be)? | latin-?1 | iso-8859-([1-9]|1[013-6]) |
+    (cp|windows-)125[0-8] | gb2312 | gbk | gb18030 | big5 | euc-(jp|kr) | shift_jis |
+    iso-2022-jp) (?![\w-])""")
 
 def _charset(content_type):
-    found = re.search(r"(?i);\s*charset\s*=[\s\"']*([\w-]+)", content_type)
-    name = found.group(1).lower() if found else ""
-    return name if name in _CHARSETS else "utf-8"
+    found = _CHARSET.search(content_type)
+    return found.group(1) if found else "utf-8"
 
-def _json(text):
-    """What the JSON says (bytes: in the encoding that RFC 8259 detects); None if it is none."""
-    with suppress(ValueError, RecursionError):
-        return json.loads(text)
+def _json(*texts):
+    """What the first of these texts says that is JSON; None if none is. Bytes are read in
+    the encoding that RFC 4627 section 3 detects."""
+    for text in texts:
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
+    return None
 
 # --- Servers ----------------------------------------------------------------------------
 
@@ -2121,9 +2132,7 @@ def discover(issuer: str, context: "ssl.SSLContext | None" = None,
     """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or
     else from OpenID's. OAuth2Error: neither has it; the message says what was tried.
     `timeout` is seconds for each of the two."""
-    user_agent = f"oauth2min/{__version__}"
-    with closing(_HTTP(context, (), None, timeout, user_agent, False)) as http:
-        return _metadata(http, issuer)
+    return _metadata(_HTTP(context, (), None, timeout, None, False), issuer)
 
 def _metadata(http, issuer):
     """As `discover`. Metadata that name another issuer, be it only by a slash, do not count
@@ -2189,7 +2198,7 @@ def _is_revoked(name, text, endpoint):
     except (OSError, OAuth2Error, ValueError):  # it cannot revoke, or it cannot be reached
         return False
 
-def _server_facts(server):
+def _server_facts(server, base_url=None):
     """The dict of a server, by whatever name it was given: one in PROVIDERS, an issuer URL,
     or the dict itself, which is copied. ValueError: it cannot be one. UnsafeURL: one of its
     addresses is not https; so that is said when the client is made, before anything is
@@ -2204,24 +2213,18 @@ def _server_facts(server):
              "the server needs a 'token_endpoint', or an 'issuer' to look it up")
     _require(server.get("token_endpoint_auth_method") in (*AUTH_METHODS, None),
              f"token_endpoint_auth_method must be one of: {', '.join(AUTH_METHODS)}")
-    for name, url in server.items():
+    facts = {**server, "base_url": base_url or server.get("base_url")}
+    for name, url in facts.items():
         if url and re.fullmatch("issuer|base_url|.*_endpoint", name):
-            _origin(url, server.get("allow_http"))
-    return dict(server)
-
-def _base_url(url, facts):
-    """The address that relative ones are appended to, checked; None if there is none.
-    UnsafeURL: a token would go to it, and it is not https."""
-    if url is not None:
-        _origin(url, facts.get("allow_http"))
-        _require(not re.search("[?#]", url),
-                 "base_url must be without a query: give parameters with each request")
-    return url
+            _origin(url, facts.get("allow_http"))
+    _require(not re.search("[?#]", facts["base_url"] or ""),
+             "base_url must be without a query: give parameters with each request")
+    return facts
 
 # Servers that tutorials use and that publish no metadata, or not all that is needed: plain
-# dicts, as you would write one for your own server. A provider is data, no code knows its name.
-# `offline` is a text for a message: what a server wants before it gives a refresh token. Where
-# an `issuer` stands beside the endpoints, an answer is checked for it (RFC 9207).
+# dicts, as you would write one for your own server. A provider is data: no code knows its
+# name. `offline` is a text for a message: what a server wants before it gives a refresh
+# token. With an `issuer` beside the endpoints, answers are checked for it (RFC 9207).
 PROVIDERS: "dict[str, dict[str, Any]]" = {
     "spotify": {
         "authorization_endpoint": "https://accounts.spotify.com/authorize",
@@ -2393,7 +2396,7 @@ def _login(options, server):
         user = client
         if before._grant_type != grant_type:
             user = client.for_user()  # its token is in memory
-        open_browser = options.get("--no-browser")  # "" is no, None: if the user would see it
+        open_browser = options.get("--no-browser")  # "" is no, None if it makes sense
         user.login(open_browser, None, **dict(options["-p"]))
         if user is not client:
             before.token = None
@@ -2421,15 +2424,12 @@ def _get(options, server, url):
             sys.stdout.flush()
 
 def _print_json(found):
-    """On a terminal indented, else a line. Letters are shown as they are, unless one of
-    them is none, but half of a pair or a sign that steers terminals, or stdout may not know
-    them."""
+    """On a terminal indented, else a line. In ASCII, which any stdout can show, and in which
+    nothing can steer a terminal."""
     style = {"separators": (",", ":")}
     if sys.stdout.isatty():
         style = {"indent": 2}
-    is_utf8 = "utf" in str(sys.stdout.encoding).lower()
-    is_plain = is_utf8 and json.dumps(found, ensure_ascii=False).isprintable()
-    print(json.dumps(found, ensure_ascii=not is_plain, **style), flush=True)
+    print(json.dumps(found, **style), flush=True)
 
 def _print_token(options, server):
     """Prints a good access token alone, for the $(...) of a shell."""
@@ -2448,7 +2448,8 @@ def _logout(options, server):
         else:
             _say("There was no token.")
 
-# The function of a command, how many words follow it, its options of one letter, the others.
+# By the name of a command: its function, how many words follow it, and its options as the
+# module getopt wants them: those of one letter, and the long ones.
 _COMMANDS = {
     "login": (_login, 1, "p:", "scope= redirect-uri= device no-browser store= trace"),
     "get": (_get, 2, "p:X:", "scope= json= pages store= trace"),
@@ -2457,8 +2458,8 @@ _COMMANDS = {
 }
 
 def _user_or_program(options, server):
-    """The client of the user who is logged in, or else of the program, which needs a
-    secret."""
+    """The client of the user who is logged in, or else of the program itself: that needs a
+    secret, for RFC 6749 section 4.4 allows its grant to confidential clients only."""
     client = _client(options, server)
     if client._grant_type == "client_credentials" and not client._endpoint.client_secret:
         raise LoginRequired("nobody is logged in: call login(), or set "
@@ -2472,10 +2473,10 @@ def _client(options, server, grant_type=None):
     _server_facts(server)  # an unknown name comes before a missing variable
     name = _variable(server)
     client_id = os.environ.get(f"{name}_ID")
-    _require(client_id, f"set {name}_ID in the environment, and {name}_SECRET unless the client "
-                        "is public")
-    folders = map(os.environ.get, ("XDG_STATE_HOME", "LOCALAPPDATA"))  # "" counts as not set
-    folder = next(filter(None, folders), "~/.local/state")
+    _require(client_id, f"set {name}_ID in the environment, and {name}_SECRET unless the "
+                        "client is public")
+    folder = (os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+              or "~/.local/state")
     file = quote_plus(f"{server} {client_id}.json")
     store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}"))
     if grant_type is None:
