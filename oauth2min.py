@@ -134,7 +134,7 @@ class Token(namedtuple("Token",
         # It goes into a header: a line break would begin a field of the server's choice.
         _require(isinstance(access_token, str) and re.fullmatch("[!-~]+", access_token),
                  "an access token is a string of visible ASCII characters")
-        is_time = type(expires_at) in (int, float) and abs(expires_at) < 1e12  # nan is not
+        is_time = type(expires_at) in (int, float) and abs(expires_at or 0) < 1e12  # no nan
         _require(expires_at is None or is_time,
                  "expires_at is a number of seconds, as time.time() gives, or None")
         for text in refresh_token, scope:
@@ -187,13 +187,12 @@ class Client:
         self._redirect_uri = _redirect_uri(redirect_uri)
         self._headers = _own_headers(headers)
         self._max_wait = max_wait
-        user_agent = self._headers.get("User-agent")
-        allow_http = facts.get("allow_http")
-        self._http = _HTTP(context, handlers, trace, timeout, user_agent, allow_http)
+        self._http = _HTTP(context, handlers, trace, timeout,
+                           self._headers.get("User-agent"), facts.get("allow_http"))
         self._server = _Server(facts, self._http)
         self._endpoint = _TokenEndpoint(self._server, client_id, client_secret)
-        issuer = facts.get("issuer") or facts["token_endpoint"]
-        owner = {"server": issuer, "client_id": client_id, "grant_type": grant_type}
+        owner = {"server": facts.get("issuer") or facts["token_endpoint"],
+                 "client_id": client_id, "grant_type": grant_type}
         hint = f" (for a refresh token ask for {facts.get('offline')})"
         hint = hint if "offline" in facts else ""
         self._keeper = _TokenKeeper(owner, _scope(scope), hint, _store(store))
@@ -234,8 +233,8 @@ class Client:
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
         address = _absolute(self._base_url, url, params)
-        request = _Request(_method(method), address, sent, body)
-        return self._http.read(self._send(request), MAX_CONTENT)
+        answer = self._send(_Request(_method(method), address, sent, body))
+        return self._http.read(answer, MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large
@@ -262,8 +261,8 @@ class Client:
         seen = {None}
         while address not in seen:
             if _origin(address) != _origin(first):
-                place = _scheme_and_host(address)
-                raise UnsafeURL(f"the next page is at {place}: the token is not for there")
+                raise UnsafeURL(f"the token is not for {_scheme_and_host(address)}, where "
+                                "the next page is")
             seen.add(address)
             answer = self.request("GET", address)
             if answer.status_code == 204:
@@ -321,11 +320,12 @@ class Client:
         if self._grant_type == DEVICE_CODE:
             form = {"scope": self._keeper.scope or None, **parameters}
             fields = self._endpoint.post("device_authorization_endpoint", form, "user_code")
-            ask = self.request_token
-            self.token = token = _device_token(fields, open_browser, timeout, ask)
+            self.token = token = _device_token(fields, open_browser, timeout,
+                                               self.request_token)
             return token
         with _Callback(self._redirect_uri) as callback:  # first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
+            callback.state = asked.state
             _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\nIf that "
                  "browser is on another machine, paste the address that it ends at here:")
             _browse(asked.url, open_browser)
@@ -365,8 +365,8 @@ class Client:
         more = {**(self._server.get("authorization_parameters") or {}), **parameters}
         for name in more:
             _require(name not in form, f"{name} is set by the client, scope by Client(scope=)")
-        endpoint = self._server.endpoint("authorization_endpoint")
-        url = _absolute(None, endpoint, {**form, **more})
+        url = _absolute(None, self._server.endpoint("authorization_endpoint"),
+                        {**form, **more})
         return AuthorizationRequest(url, state, verifier, uri)
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
@@ -407,10 +407,10 @@ class Client:
 
     def _send(self, request):
         """The good answer to an API request, not yet read; else the error is raised."""
-        home = self._home or _origin(request.url, self._http.allow_http)
-        if _origin(request.url) != home:  # nobody else sees the token
+        home = self._home or _origin(request.full_url, self._http.allow_http)
+        if _origin(request.full_url) != home:  # nobody else sees the token
             raise UnsafeURL(f"the token is for {_without_query(self._base_url)}, not for "
-                            f"{_without_query(request.url)}: use another Client")
+                            f"{_without_query(request.full_url)}: use another Client")
         patience = self._max_wait if request.is_repeatable() else 0
         return _patiently(patience, lambda: self._send_once(request))
 
@@ -425,7 +425,7 @@ class Client:
                 return answer
             error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
-            is_home = "Authorization" in request.headers
+            is_home = "Authorization" in request.unredirected_hdrs
             if answer.code != 401 or not is_home or self._keeper.is_unproven(kept):
                 raise error
             try:
@@ -516,8 +516,7 @@ class _TokenKeeper:
         """The refresh grant (RFC 6749 section 6). LoginRequired: there is no refresh token,
         or the server refused it."""
         if kept is None or kept.token.refresh_token is None:
-            text = f"no good token, nor one to renew it: call login(){self.hint}"
-            raise LoginRequired(text)
+            raise LoginRequired(f"no good token, nor one to renew it: login(){self.hint}")
         old = kept.token
         try:
             new = ask("refresh_token", refresh_token=old.refresh_token)
@@ -539,8 +538,7 @@ class _TokenKeeper:
         newer = self.newest()
         if newer is None or newer.token == kept.token:
             why = error.error or error.error_description or "no reason given"
-            text = f"the server refused to renew ({why}): call login()"
-            raise LoginRequired(text) from None
+            raise LoginRequired(f"the server does not renew ({why}): call login()") from None
         return newer if newer.is_good() else self.refresh(ask, newer)
 
     def is_unproven(self, kept):
@@ -613,8 +611,8 @@ class _TokenKeeper:
             self.in_store = record
         except Exception as error:  # whatever a store raises, the token in memory is good
             why = getattr(error, "strerror", None) or type(error).__name__
-            text = f"cannot save the token in {self.name()} ({why}): it holds an old one"
-            warnings.warn(text, RuntimeWarning, stacklevel=3)
+            warnings.warn(f"cannot save the token in {self.name()} ({why}): it holds an old "
+                          "one", RuntimeWarning, stacklevel=3)
 
     def name(self):
         """The store's, for a message: its repr could hold a token."""
@@ -707,8 +705,8 @@ class _TokenEndpoint:
         secrets = [str(form[name]) for name in form if re.fullmatch(_SECRET_NAMES, name)]
         secrets += [self.client_secret, *headers.get("Authorization", "").split()]
         headers = {**headers, "Accept": "application/json", "Content-type": _FORM}
-        url = self.server.endpoint(endpoint)
-        request = _Request("POST", url, headers, _form(form).encode(), secrets, spends=True)
+        request = _Request("POST", self.server.endpoint(endpoint), headers,
+                           _form(form).encode(), secrets, spends=True)
         http = self.server.http
         answer = http.read(http.open(request))  # a redirect is not followed
         fields = _fields(answer)
@@ -962,7 +960,6 @@ class _Callback:
         """Returns the query that the browser came back with, or what was pasted.
         LoginRequired: the time is over. It never blocks for long: Ctrl-C must work at once,
         and Windows cannot wait for a terminal and a socket together."""
-        self.state = asked.state
         deadline = time.monotonic() + seconds
         typed = ""
         while not self.query:
@@ -1230,22 +1227,29 @@ class Response(namedtuple("Response", "status_code headers url content")):
                          f"{len(self.content)} bytes that are not JSON: is this the right "
                          "address?")
 
-class _Request(namedtuple("_Request", "method url headers body secrets spends")):
-    """What is to be sent. No message about it may repeat its `secrets`. One that `spends`
-    something, a code for example, must not be lost on a connection that may be dead
+class _Request(Request):
+    """What is to be sent, once. No message about it may repeat its `secrets`. One that
+    `spends` something, a code for example, must not be lost on a connection that may be dead
     already."""
-    __slots__ = ()
+
+    def __init__(self, method, url, headers, body=None, secrets=(), spends=False):
+        # The name is only for cookies; without one, urllib parses the URL once more.
+        super().__init__(url, body, origin_req_host="", method=method)
+        # Unredirected: a handler of the user's that follows a redirect would send the token,
+        # and what else is meant for this origin, to the next one.
+        self.unredirected_hdrs = headers
+        self.secrets = secrets
+        self.spends = spends
 
     def with_bearer(self, access_token):
         """The same request with a token (RFC 6750 section 2.1)."""
-        headers = {**self.headers, "Authorization": f"Bearer {access_token}"}
-        return self._replace(headers=headers, secrets=(*self.secrets, access_token))
+        headers = {**self.unredirected_hdrs, "Authorization": f"Bearer {access_token}"}
+        secrets = *self.secrets, access_token
+        return _Request(self.method, self.full_url, headers, self.data, secrets)
 
     def is_repeatable(self):
         """Whether the body can be sent twice: a file or an iterator is used up."""
-        return isinstance(self.body, (bytes, type(None)))
-
-_Request.__new__.__defaults__ = None, (), False  # of the last three
+        return isinstance(self.data, (bytes, type(None)))
 
 class _HTTP:
     """Sends requests and reads answers, by one opener made of urllib's handlers and ours.
@@ -1281,18 +1285,13 @@ class _HTTP:
     def open(self, request):
         """The answer to this one request, its body not yet read. URLError: there is
         none."""
-        self.tell(request, f"{request.method} {request.url}", request.headers, request.body)
+        start = f"{request.method} {request.full_url}"
+        self.tell(request, start, request.unredirected_hdrs, request.data)
+        request.unredirected_hdrs = {"Host": request.host, "Accept-encoding": "identity",
+                                     "User-agent": self.user_agent,
+                                     **request.unredirected_hdrs}
         try:
-            # The name is only for cookies; without one, urllib parses the URL once more.
-            sent = Request(request.url, request.body, origin_req_host="",
-                           method=request.method)
-            # All are unredirected: a handler of the user's that follows a redirect would
-            # send the token, and what else is meant for this origin, to the next one.
-            sent.unredirected_hdrs = {"Host": sent.host, "Accept-encoding": "identity",
-                                      "User-agent": self.user_agent, **request.headers}
-            sent.spends = request.spends
-            sent.is_idempotent = request.method in _IDEMPOTENT and request.is_repeatable()
-            answer = self.opener.open(sent, timeout=self.timeout)
+            answer = self.opener.open(request, timeout=self.timeout)
             answer.request = request
             return answer
         except (OSError, HTTPException, ValueError) as error:
@@ -1354,12 +1353,14 @@ def _redirected(request, response):
     """What is to be sent instead (RFC 9110 section 15.4). ResponseError: that is not clear,
     or it cannot be sent twice. UnsafeURL: it must not be sent there."""
     kept = ".*"  # the names of the headers that stay
-    if re.fullmatch("30[12] POST|303 (?!HEAD).*",
-                    f"{response.status_code} {request.method}"):
-        request = request._replace(method="GET", body=None)
+    method = request.method
+    body = request.data
+    if re.fullmatch("30[12] POST|303 (?!HEAD).*", f"{response.status_code} {method}"):
+        method = "GET"
+        body = None
         kept = "(?!Content-).*"
     targets = set(response.headers.get_all("Location") or ())
-    if len(targets) != 1 or not request.is_repeatable():
+    if len(targets) != 1 or not isinstance(body, (bytes, type(None))):
         raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
     url = _joined(response.url, quote(targets.pop().encode("latin-1"), _SAFE))
@@ -1367,12 +1368,12 @@ def _redirected(request, response):
     there = _origin(url)
     if here != there:
         kept = "Range"  # neither the token nor our own headers are for there
-        if request.body or here[0] > there[0]:  # "https" comes after "http"
+        if body or here[0] > there[0]:  # "https" comes after "http"
             raise UnsafeURL(f"{_without_query(response.url)} redirects to "
                             f"{_scheme_and_host(url)}: no https, or not for our data")
-    headers = {name: request.headers[name] for name in request.headers
+    headers = {name: text for name, text in request.unredirected_hdrs.items()
                if re.fullmatch(kept, name)}
-    return request._replace(url=url, headers=headers)
+    return _Request(method, url, headers, body, request.secrets)
 
 def _response_error(request, response):
     """A ResponseError in the server's own words: those of its challenge (RFC 6750 section
@@ -1466,7 +1467,7 @@ class _Connections(BaseHandler):
             try:
                 return idle.answer(request, headers)
             except ConnectionError:  # the server may have given it up just as we took it
-                if not request.is_idempotent:
+                if request.method not in _IDEMPOTENT or not request.is_repeatable():
                     raise
         return _Connection(key, self).answer(request, headers)
 
@@ -1818,7 +1819,7 @@ def _network_error(error, request):
     if not isinstance(error, OSError):
         kind = OSError
         advice = "that is no HTTP, or broke off: check the address, or try again"
-    reason = kind(f"no answer from {_scheme_and_host(request.url)}: {said}: {advice}")
+    reason = kind(f"no answer from {_scheme_and_host(request.full_url)}: {said}: {advice}")
     reason.errno = getattr(error, "errno", None)
     return URLError(reason)
 
