@@ -91,7 +91,7 @@ class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or its answer made no sense."""
     status: int = 0                       # of the HTTP answer
     retry_after: "float | None" = None    # seconds, if it is trouble that will pass
-    _verdict: str = ""                    # what it means for a grant: see _verdict()
+    _refused: bool = False                # its own word against what was sent: _is_refusal
 
 class ResponseError(OAuth2Error):
     """The API answered 400 or more; `.response` is its answer."""
@@ -102,9 +102,7 @@ class RateLimited(ResponseError):
     retry_after: float = 1.0
 
 class LoginRequired(OAuth2Error):
-    """There is no usable token, and only the user can help: call `login()`. `.response` is
-    the API's 401 if one led here, else None."""
-    response: "Response | None" = None
+    """There is no usable token, and only the user can help: call `login()`."""
 
 class StoreError(OAuth2Error):
     """The stored token cannot be read, or it is another client's."""
@@ -144,8 +142,8 @@ class Token(namedtuple("Token",
                                refresh_token or None, scope, raw)
 
     def __repr__(self) -> str:
-        kind = "with" if self.refresh_token else "without"
-        return f"<Token {kind} refresh token, expires_at={self.expires_at} {self.scope!r}>"
+        return (f"<Token expires_at={self.expires_at} scope={self.scope!r} "
+                f"refresh_token={bool(self.refresh_token)}>")
 
 # --- Client -----------------------------------------------------------------------------
 
@@ -195,11 +193,7 @@ class Client:
                  "client_id": client_id, "grant_type": grant_type}
         hint = f" (for a refresh token ask for {facts.get('offline')})"
         hint = hint if "offline" in facts else ""
-        self._keeper = _TokenKeeper(owner, _scope(scope), hint, _store(store))
-
-    def __repr__(self) -> str:
-        owner = self._keeper.owner
-        return f"<Client {owner['client_id']!r} of {_without_query(owner['server'])}>"
+        self._keeper = _TokenKeeper(owner, _scope(scope), hint, store)
 
     def __enter__(self) -> "Client":
         return self
@@ -233,7 +227,7 @@ class Client:
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
         address = _absolute(self._base_url, url, params)
-        answer = self._send(_Request(_method(method), address, sent, body))
+        answer = self._send(_Request(method, address, sent, body))
         return self._http.read(answer, MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
@@ -244,8 +238,8 @@ class Client:
             url = Request(_absolute(self._base_url, url))
         headers = {**self._headers, **_own_headers(dict(url.header_items()))}
         address = _absolute(None, url.full_url)
-        request = _Request(_method(url.get_method()), address, headers, url.data)
-        return self._http.stream(self._send(request))
+        answer = self._send(_Request(url.get_method(), address, headers, url.data))
+        return self._http.stream(answer)
 
     def pages(self, url: str, params: "Params" = None,
               next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None,
@@ -302,7 +296,7 @@ class Client:
         else is shared, metadata, TLS context and connections, too."""
         client = copy.copy(self)
         mine = self._keeper
-        client._keeper = _TokenKeeper(mine.owner, mine.scope, mine.hint, _store(store))
+        client._keeper = _TokenKeeper(mine.owner, mine.scope, mine.hint, store)
         return client
 
     def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
@@ -339,7 +333,7 @@ class Client:
         try:
             kept = self._keeper.good(self.request_token)
         except (LoginRequired, TokenError) as error:
-            if _will_pass(error):
+            if getattr(error, "retry_after", None):
                 raise
             return None
         return kept.token if _covers(kept.scope, self._keeper.scope) else None
@@ -364,10 +358,10 @@ class Client:
             form["code_challenge_method"] = "S256"
         more = {**(self._server.get("authorization_parameters") or {}), **parameters}
         for name in more:
-            _require(name not in form, f"{name} is set by the client, scope by Client(scope=)")
-        url = _absolute(None, self._server.endpoint("authorization_endpoint"),
-                        {**form, **more})
-        return AuthorizationRequest(url, state, verifier, uri)
+            _require(name not in form, f"{name} is the client's to set (Client(scope=))")
+        endpoint = self._server.endpoint("authorization_endpoint")
+        return AuthorizationRequest(_absolute(None, endpoint, {**form, **more}), state,
+                                    verifier, uri)
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its
@@ -401,9 +395,7 @@ class Client:
         answer is no. All tokens come through here: override it for a grant of your own."""
         form = {"grant_type": grant_type, **(self._server.get("token_parameters") or {})}
         form.update((name, text) for name, text in parameters.items() if text is not None)
-        def post():
-            return self._endpoint.post("token_endpoint", form, "access_token")
-        return _token(_patiently(self._max_wait, post))
+        return _token(self._endpoint.post("token_endpoint", form, "access_token"))
 
     def _send(self, request):
         """The good answer to an API request, not yet read; else the error is raised."""
@@ -412,7 +404,15 @@ class Client:
             raise UnsafeURL(f"the token is for {_without_query(self._base_url)}, not for "
                             f"{_without_query(request.full_url)}: use another Client")
         patience = self._max_wait if request.is_repeatable() else 0
-        return _patiently(patience, lambda: self._send_once(request))
+        while True:
+            try:
+                return self._send_once(request)
+            except (RateLimited, TokenError) as error:
+                wait = error.retry_after  # None: it is no matter of waiting
+                if wait is None or wait > patience:
+                    raise
+            time.sleep(wait)
+            patience -= wait
 
     def _send_once(self, request):
         kept = self._keeper.good(self.request_token)
@@ -421,18 +421,16 @@ class Client:
             answer = self._http.follow(request.with_bearer(kept.token.access_token))
             request = answer.request
             if answer.code < 400:
-                self._keeper.accept(kept)
+                self._keeper.unproven.pop(kept.token.access_token, None)
                 return answer
             error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
             is_home = "Authorization" in request.unredirected_hdrs
-            if answer.code != 401 or not is_home or self._keeper.is_unproven(kept):
+            since = self._keeper.unproven.get(kept.token.access_token, -MARGIN)
+            is_new = time.monotonic() < since + MARGIN
+            if answer.code != 401 or not is_home or is_new:
                 raise error
-            try:
-                kept = self._keeper.good(self.request_token, kept.token.access_token)
-            except LoginRequired as required:
-                required.response = error.response  # its challenge may say what is wrong
-                raise
+            kept = self._keeper.good(self.request_token, kept.token.access_token)
             # 3. A file cannot be sent twice; the next request has the new token.
             if not request.is_repeatable():
                 raise error
@@ -463,7 +461,10 @@ class _TokenKeeper:
         self.kept = None
         # What the store held when we last read or wrote it. If something else is there,
         # another process has renewed; if nothing is there now, somebody has logged out.
-        self.store = store
+        self.store = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
+        _require(store is None or hasattr(self.store, "lock"),
+                 "store must be a path, or have load(), save(record) and lock()")
+        self.name = getattr(self.store, "path", type(self.store).__name__)  # for messages
         self.in_store = None
         # How the last renewal failed: whoever waited for it gets this error, too.
         self.failure = None
@@ -494,7 +495,8 @@ class _TokenKeeper:
             except (OSError, OAuth2Error) as error:
                 self.failure = copy.copy(error)  # without the traceback, which holds much
                 # It was renewed early: until its end the old one is as good as it was.
-                if rejected or not (kept and kept.is_alive() and _will_pass(error)):
+                is_early = kept and kept.is_alive() and not isinstance(error, LoginRequired)
+                if rejected or not is_early:
                     raise
             if rejected:
                 self.unproven = {kept.token.access_token: time.monotonic()}
@@ -516,16 +518,12 @@ class _TokenKeeper:
         """The refresh grant (RFC 6749 section 6). LoginRequired: there is no refresh token,
         or the server refused it."""
         if kept is None or kept.token.refresh_token is None:
-            raise LoginRequired(f"no good token, nor one to renew it: login(){self.hint}")
+            raise LoginRequired(f"no good token, nor one to renew it: call login(){self.hint}")
         old = kept.token
         try:
             new = ask("refresh_token", refresh_token=old.refresh_token)
         except TokenError as error:
             return self.newer_than(kept, ask, error)
-        if new.access_token == old.access_token and old.expires_at is not None:
-            # Doorkeeper gives the same token again with the seconds left, in the end 0.
-            end = min(old.expires_at, new.expires_at or old.expires_at)
-            new = new._replace(expires_at=end)
         # A server that does not rotate sends no refresh token: then the old one stays.
         new = new._replace(refresh_token=new.refresh_token or old.refresh_token,
                            scope=new.scope or old.scope)
@@ -533,20 +531,13 @@ class _TokenKeeper:
 
     def newer_than(self, kept, ask, error):
         """After a refusal: a process out of our lock's reach may have renewed before us."""
-        if error._verdict != "refused":
+        if not error._refused:
             raise error
         newer = self.newest()
         if newer is None or newer.token == kept.token:
             why = error.error or error.error_description or "no reason given"
-            raise LoginRequired(f"the server does not renew ({why}): call login()") from None
+            raise LoginRequired(f"the server will not renew ({why}): call login()") from None
         return newer if newer.is_good() else self.refresh(ask, newer)
-
-    def is_unproven(self, kept):
-        since = self.unproven.get(kept.token.access_token, -MARGIN)
-        return time.monotonic() < since + MARGIN
-
-    def accept(self, kept):
-        self.unproven.pop(kept.token.access_token, None)
 
     @contextmanager
     def alone(self):
@@ -589,11 +580,14 @@ class _TokenKeeper:
             if not others:
                 return kept
             problem = f"the token of another {others[0]}"
-        raise StoreError(f"{self.name()} holds {problem}: name another store")
+        raise StoreError(f"{self.name} holds {problem}: name another store")
 
     def keep(self, token, scope=""):
         """Saves, then uses: no other process may start from a token that is used up."""
-        kept = token and _Kept(token, _renew_at(token.expires_at), scope)
+        end = token and token.expires_at
+        # Early, but by at most a tenth of its life, or one of 20 seconds were never good.
+        early = min(MARGIN, max(0, (end or 0) - time.time()) / 10)
+        kept = token and _Kept(token, end and end - early, scope)
         try:
             self.save(kept)
         finally:
@@ -603,30 +597,14 @@ class _TokenKeeper:
     def save(self, kept):
         if self.store is None:
             return
-        record = None
-        if kept:
-            record = {**self.owner, **kept._asdict(), "token": dict(kept.token._asdict())}
+        record = kept and {**self.owner, **kept._asdict(), "token": kept.token._asdict()}
         try:
             self.store.save(record)
             self.in_store = record
         except Exception as error:  # whatever a store raises, the token in memory is good
             why = getattr(error, "strerror", None) or type(error).__name__
-            warnings.warn(f"cannot save the token in {self.name()} ({why}): it holds an old "
-                          "one", RuntimeWarning, stacklevel=3)
-
-    def name(self):
-        """The store's, for a message: its repr could hold a token."""
-        return getattr(self.store, "path", type(self.store).__name__)
-
-def _renew_at(end):
-    """When to renew: early, but by no more than a tenth of the token's life, or one of 20
-    seconds would never count as good."""
-    return end and end - min(MARGIN, max(0, end - time.time()) / 10)
-
-def _will_pass(error):
-    """Whether it is trouble on the way or at the server, and no word about the token."""
-    verdict = getattr(error, "_verdict", "")
-    return isinstance(error, OSError) or verdict in ("passing", "unclear")
+            text = f"cannot save the token in {self.name} ({why}): it holds an old one"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 # --- Authorization request --------------------------------------------------------------
 
@@ -649,7 +627,12 @@ def _code(asked, response, server):
     if fields is None:
         raise AuthorizationError("this is no answer to our request (its state is another), "
                                  "so nothing was sent: log in again, in one window")
-    _check_issuer(fields, server)
+    # RFC 9207: an answer from another server than was asked mixes up the two.
+    issuer = server.get("issuer")
+    promised = server.get("authorization_response_iss_parameter_supported") is True
+    is_missing = "iss" not in fields and promised and "error" not in fields
+    if issuer and (is_missing or fields.get("iss", issuer) != issuer):
+        raise AuthorizationError(f"the answer is not from {issuer}: nothing was sent")
     if not fields.get("error"):
         return fields["code"]
     advice = "check client_id, redirect_uri and scope against what is registered there"
@@ -662,7 +645,10 @@ def _answer_to(state, response):
     """The fields of an address or its query, if they answer the request with this state.
     None if one is repeated (RFC 6749 section 3.1): two readers may see two answers."""
     import hmac
-    pairs = parse_qsl(_query_of(response), keep_blank_values=True)
+    text = response.partition("#")[0]
+    address, mark, query = text.partition("?")
+    is_address = mark and "=" not in address.partition("://")[0]  # else a query already
+    pairs = parse_qsl(query if is_address else text, keep_blank_values=True)
     fields = dict(pairs)
     theirs = fields.get("state", "").encode("utf-8", "replace")
     is_ours = bool(state) and hmac.compare_digest(theirs, state.encode())
@@ -670,21 +656,11 @@ def _answer_to(state, response):
         return None
     return fields if fields.get("code") or fields.get("error") else None
 
-def _check_issuer(fields, server):
-    """RFC 9207: an answer from another server than was asked mixes up the two."""
-    issuer = server.get("issuer")
-    named = fields.get("iss")
-    promised = server.get("authorization_response_iss_parameter_supported") is True
-    missing = named is None and promised and "error" not in fields
-    if issuer and (missing or named not in (None, issuer)):
-        raise AuthorizationError(f"the answer is not from {issuer}: nothing was sent")
-
 # --- Token endpoint ---------------------------------------------------------------------
 
-# Statuses and words of trouble that will pass, and the statuses of a word against a grant.
+# Statuses and words of trouble that will pass.
 _PASSING = (408, 429, 500, 502, 503, 504, "temporarily_unavailable", "server_error",
             "slow_down")
-_REFUSING = 200, 400, 401, 403
 
 class _TokenEndpoint:
     """Speaks with the authorization server for the client, with its credentials."""
@@ -721,8 +697,7 @@ class _TokenEndpoint:
         method = self.server.get("token_endpoint_auth_method")
         if method == "client_secret_basic" or method is None and self.client_secret:
             # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
-            pair = self.client_id, self.client_secret or ""
-            text = ":".join(quote(part, safe="~") for part in pair)
+            text = f"{quote(self.client_id, '~')}:{quote(self.client_secret or '', '~')}"
             basic = base64.b64encode(text.encode()).decode()
             return {"Authorization": f"Basic {basic}"}, {}
         secret = self.client_secret if method == "client_secret_post" else None
@@ -740,39 +715,30 @@ def _token_error(request, answer, fields):
     """In the server's words, with advice by its word, only without one by the status."""
     words = _words(fields)
     status = answer.status_code
-    verdict = _verdict(answer, fields)
     word = words[0] or ("invalid_client" if status in (401, 403) else None)
     advice = _ADVICE.get(word, "check the grant type and the scope against what is "
                          "registered there")
     wait = None
-    if verdict == "passing":
+    if status in _PASSING or word in _PASSING:
         wait = _retry_after(answer) or 1.0
         advice = f"try again in {wait:.0f} seconds"
     where = f"{_without_query(answer.url)} answered {status}"
     error = _in_their_words(TokenError, words, request.secrets, where, advice)
     error.status = status
     error.retry_after = wait
-    error._verdict = verdict
+    error._refused = wait is None and _is_refusal(answer, fields, words[0] or "")
     return error
 
-def _verdict(answer, fields):
-    """What an answer without a token means for a grant, taken from what the server sent:
-    passing   trouble that will pass, and no word about what was sent
-    unclear   no word of its own: a page, or a framework's "Not Found"
-    refused   its own word against what was sent: this code or refresh token is dead
-    other     its own word, about the client for example"""
+def _is_refusal(answer, fields, word):
+    """Whether it is the server's own word against the code or refresh token that was sent,
+    which is dead then. It is none about the client (a 401 may say so by its challenge), and
+    no page or text of somebody else, such as a framework's "Not Found"."""
     status = answer.status_code
-    word = _words(fields)[0] or ""
-    if status in _PASSING or word in _PASSING:
-        return "passing"
     challenge = answer.headers.get("WWW-Authenticate", "").lower()
-    is_client = not word and status == 401 and challenge.startswith("basic")
+    is_client = word == "invalid_client" or not word and challenge.startswith("basic")
     is_silent = status != 200 and not answer.content
-    is_page = not is_silent and (not fields or " " in word)
-    if is_page and not is_client and status != 501:
-        return "unclear"
-    is_grant = word != "invalid_client" and not is_client and status in _REFUSING
-    return "refused" if is_grant else "other"
+    is_own = is_silent or fields and " " not in word
+    return bool(is_own) and not is_client and status in (200, 400, 401, 403)
 
 def _token(fields):
     """A Token out of these fields (RFC 6749 section 5.1), with the liberties of servers."""
@@ -919,10 +885,8 @@ class _Callback:
         browser could take our code there. OSError: a port cannot be had."""
         host = parts.hostname
         port = parts.port or 0  # 0 is any that is free
-        addresses = [host]
-        if host == "localhost":  # no one knows which of them the browser will try
-            addresses = ["127.0.0.1", "::1"]
-        for address in addresses:
+        # No one knows which of the two the browser will try.
+        for address in ("127.0.0.1", "::1") if host == "localhost" else (host,):
             try:
                 listener = _listener(self, address, port)
             except OSError as error:
@@ -943,8 +907,7 @@ class _Callback:
 
     def __exit__(self, failure, *_):
         if failure:
-            text = "The program that you came from says why."
-            self.page = _page(200, "The login failed", text)
+            self.page = _page(200, "The login failed", "The program says why.")
         self.ended.set()
         if self.query:
             self.told.wait(2)  # seconds; if the program ends before, no page is sent
@@ -1149,11 +1112,9 @@ def _device_token(fields, open_browser, timeout, ask):
     _say(f"To log in, open this address in any browser, and type the code "
          f"{_one_line(fields['user_code'])} there:\n\n{url}\n")
     _browse(url, open_browser or False)
-    interval = _seconds(fields.get("interval")) or 5
-    life = _seconds(fields.get("expires_in")) or LOGIN_TIME
-    if timeout is not None:
-        life = min(life, timeout)
-    deadline = time.monotonic() + life
+    interval = _seconds(fields.get("interval"), 5)
+    life = _seconds(fields.get("expires_in"), LOGIN_TIME)
+    deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
     while time.monotonic() + interval < deadline:
         time.sleep(interval)
         try:
@@ -1161,27 +1122,19 @@ def _device_token(fields, open_browser, timeout, ask):
         except URLError:  # section 3.5: the network may come back
             interval *= 2
         except TokenError as error:
-            interval += _more_patience(error)
+            word = error.error or error.error_description  # the latter is Twitch's
+            if word == "expired_token":
+                break
+            if word == "slow_down":
+                interval += 5
+            elif word in ("access_denied", "authorization_declined"):  # Microsoft's
+                denied = AuthorizationError("the user said no")
+                denied.error = word
+                raise denied from None
+            elif word != "authorization_pending" and not error.retry_after:
+                raise
     raise LoginRequired("nobody confirmed the code in time, or the network was away: call "
                         "login() for a new one")
-
-def _more_patience(error):
-    """How many seconds longer to wait each time before we ask again, after this TokenError
-    (RFC 8628 section 3.5). AuthorizationError: the user said no. LoginRequired: the code
-    has expired. Any other word of the server is raised as it is."""
-    word = error.error or error.error_description  # the latter is Twitch's
-    if word == "slow_down":
-        return 5
-    if word == "authorization_pending" or error.status >= 500:
-        return 0
-    if word == "expired_token":
-        raise LoginRequired("nobody confirmed the code in time: call login() for a new "
-                            "one") from None
-    if word in ("access_denied", "authorization_declined"):  # the latter is Microsoft's
-        denied = AuthorizationError("the user said no")
-        denied.error = word
-        raise denied from None
-    raise error
 
 # --- HTTP -------------------------------------------------------------------------------
 
@@ -1191,7 +1144,7 @@ MAX_HEAD = 1 << 16      # bytes of an answer's head, its interim answers include
 MAX_FIELDS = 200        # field lines in a head
 MAX_INTERIM = 20        # interim answers (1xx) before the answer
 MAX_IDLE = 64           # idle connections that are kept
-IDLE_TIME = 120         # seconds; a router on the way may have forgotten an older connection
+IDLE_TIME = 120         # seconds; a router on the way may have forgotten older ones
 MIN_SECRET = 8          # characters: a shorter secret is not looked for in what is shown
 _FORM = "application/x-www-form-urlencoded"
 _REDIRECTS = 301, 302, 303, 307, 308
@@ -1214,13 +1167,13 @@ class Response(namedtuple("Response", "status_code headers url content")):
     @property
     def text(self) -> str:
         """The body in the charset that the server names, else in UTF-8."""
-        charset = _charset(self.headers.get("Content-Type", ""))
-        return self.content.decode(charset, "replace")
+        found = _CHARSET.search(self.headers.get("Content-Type", ""))
+        return self.content.decode(found.group(1) if found else "utf-8", "replace")
 
     def json(self) -> "Any":
         """The body parsed: in the encoding that RFC 8259 detects, else in the charset that
         the server names. ValueError: it is not JSON."""
-        for text in self.content, self.text.lstrip("\ufeff"):
+        for text in self.content, self.text:
             with suppress(ValueError, RecursionError):
                 return json.loads(text)
         raise ValueError(f"{_scheme_and_host(self.url)} answered {self.status_code} with "
@@ -1233,8 +1186,9 @@ class _Request(Request):
     already."""
 
     def __init__(self, method, url, headers, body=None, secrets=(), spends=False):
+        _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
         # The name is only for cookies; without one, urllib parses the URL once more.
-        super().__init__(url, body, origin_req_host="", method=method)
+        super().__init__(url, body, origin_req_host="", method=method.upper())
         # Unredirected: a handler of the user's that follows a redirect would send the token,
         # and what else is meant for this origin, to the next one.
         self.unredirected_hdrs = headers
@@ -1244,8 +1198,8 @@ class _Request(Request):
     def with_bearer(self, access_token):
         """The same request with a token (RFC 6750 section 2.1)."""
         headers = {**self.unredirected_hdrs, "Authorization": f"Bearer {access_token}"}
-        secrets = *self.secrets, access_token
-        return _Request(self.method, self.full_url, headers, self.data, secrets)
+        return _Request(self.method, self.full_url, headers, self.data,
+                        (*self.secrets, access_token))
 
     def is_repeatable(self):
         """Whether the body can be sent twice: a file or an iterator is used up."""
@@ -1285,8 +1239,8 @@ class _HTTP:
     def open(self, request):
         """The answer to this one request, its body not yet read. URLError: there is
         none."""
-        start = f"{request.method} {request.full_url}"
-        self.tell(request, start, request.unredirected_hdrs, request.data)
+        self.tell(request, f"{request.method} {request.full_url}",
+                  request.unredirected_hdrs, request.data)
         request.unredirected_hdrs = {"Host": request.host, "Accept-encoding": "identity",
                                      "User-agent": self.user_agent,
                                      **request.unredirected_hdrs}
@@ -1326,7 +1280,7 @@ class _HTTP:
         """The answer as a file, for the caller to read; a trace does not see the body."""
         self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, b"")
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
-            answer.connection.patience = self.timeout
+            answer.connection.deadline = float("inf")
         return answer
 
     def tell(self, request, start, headers, body):
@@ -1334,20 +1288,6 @@ class _HTTP:
         if self.trace:
             with suppress(Exception):
                 self.trace(_as_text(start, headers, body, request.secrets))
-
-def _patiently(seconds, ask):
-    """What `ask` returns. After a rate limit it is called again, within so many seconds in
-    all."""
-    while True:
-        try:
-            return ask()
-        except (RateLimited, TokenError) as error:
-            wait = error.retry_after
-            is_limit = isinstance(error, RateLimited) or error.status in (429, 503)
-            if not is_limit or not wait or wait > seconds:
-                raise
-        time.sleep(wait)
-        seconds -= wait
 
 def _redirected(request, response):
     """What is to be sent instead (RFC 9110 section 15.4). ResponseError: that is not clear,
@@ -1430,12 +1370,12 @@ def _date(text):
     with suppress(Exception):  # of any kind, before Python 3.10
         return mktime_tz(parsedate_tz(text))
 
-def _seconds(value):
-    """A number that may have come as a string; None for nonsense, and for what is no
-    time."""
+def _seconds(value, default=None):
+    """A number that may have come as a string; else, and for what is no time, the default."""
     with suppress(ValueError):
         number = float(str(value))  # so true is no number
-        return number if 0 < number < 1e10 else None
+        return number if 0 < number < 1e10 else default
+    return default
 
 # --- HTTP: connections ---
 
@@ -1499,7 +1439,6 @@ class _Connections(BaseHandler):
 class _Connection:
     """One connection, to an origin or to a proxy, and the time that its request has."""
     sock = None       # while it is not open
-    patience = None   # seconds for each read, of a stream
     idle_since = 0.0  # by the clock, which goes on while a laptop sleeps
 
     def __init__(self, key, owner):
@@ -1520,7 +1459,7 @@ class _Connection:
 
     def ready(self):
         """The socket, for the time that is left; socket.timeout if there is none."""
-        left = self.patience or self.deadline - time.monotonic()
+        left = min(self.timeout, self.deadline - time.monotonic())
         if left <= 0:
             raise socket.timeout("timed out")
         self.sock.settimeout(left)
@@ -1530,18 +1469,18 @@ class _Connection:
         """What comes in, as HTTPResponse reads it. The connection does not end with it."""
         return io.BufferedReader(_Raw(lambda buffer: self.ready().recv_into(buffer)))
 
-    def connect(self, timeout):
+    def connect(self):
         """Opens the socket, as http.client does it: to the proxy if there is one, through
         its tunnel (RFC 9110 section 9.3.6), and in TLS with the server itself."""
         scheme, host, tunnel, login = self.key[1:]
-        opener = HTTPConnection(host, timeout=timeout)
+        opener = HTTPConnection(host, timeout=self.timeout)
         if scheme == "https":
             if self.owner.context is None:
                 import ssl  # there are Pythons without
                 # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
                 self.owner.context = ssl.create_default_context()
             from http.client import HTTPSConnection
-            opener = HTTPSConnection(host, timeout=timeout, context=self.owner.context)
+            opener = HTTPSConnection(host, timeout=self.timeout, context=self.owner.context)
         if tunnel:
             opener.set_tunnel(tunnel, headers=login)
         self.sock = opener  # for close(), if it fails half way
@@ -1550,11 +1489,11 @@ class _Connection:
 
     def answer(self, request, headers):
         """Sends the request, and returns the answer when its head is there."""
-        self.deadline = time.monotonic() + request.timeout
-        self.patience = None
+        self.timeout = request.timeout
+        self.deadline = time.monotonic() + self.timeout
         try:
             if self.sock is None:
-                self.connect(request.timeout)
+                self.connect()
             answer = _Answer(self, method=request.get_method())
             self.send(request, headers)
             answer.begin()
@@ -1578,7 +1517,7 @@ class _Connection:
         with suppress(ConnectionError):
             self.ready().sendall(head + next(blocks, b""))
             for block in blocks:  # of a file, which may take its time
-                self.deadline = time.monotonic() + request.timeout
+                self.deadline = time.monotonic() + self.timeout
                 self.ready().sendall(block)
 
     def close(self):
@@ -1588,27 +1527,16 @@ class _Connection:
         self.sock = None
 
 def _blocks(body, headers):
-    """The body in blocks, after its length was written into the headers: that of bytes and
-    of a file that can be measured. Another goes in chunks (RFC 9112 sections 6.3, 7.1)."""
+    """The body in blocks, after its length was written into the headers: that is measured,
+    never taken from the caller. TypeError: it is neither bytes nor such a file."""
     if isinstance(body, bytes):
-        headers["Content-length"] = len(body)
-        return iter([body])
-    blocks = iter(lambda: body.read(_BLOCK), b"") if hasattr(body, "read") else iter(body)
-    with suppress(AttributeError, OSError):  # it is an iterator, or a pipe
-        start = body.tell()
-        body.seek(0, io.SEEK_END)
-        headers["Content-length"] = body.tell() - start
-        body.seek(start)
-        return blocks
-    headers["Transfer-Encoding"] = "chunked"
-    return _in_chunks(blocks)
-
-def _in_chunks(blocks):
-    """Each block with its size; one without a size ends the body, so an empty one is left
-    out."""
-    for block in filter(None, blocks):
-        yield b"%x\r\n%b\r\n" % (len(block), block)
-    yield b"0\r\n\r\n"
+        body = io.BytesIO(body)
+    if not hasattr(body, "seek"):
+        raise TypeError("a body must be bytes, or a file that is opened with the mode 'rb'")
+    start = body.tell()
+    headers["Content-length"] = body.seek(0, io.SEEK_END) - start
+    body.seek(start)
+    return iter(lambda: body.read(_BLOCK), b"")
 
 def _readable(file):
     """Whether there is something to read, or the end."""
@@ -1697,8 +1625,8 @@ class _Answer(HTTPResponse):
             if codings != ["chunked"]:
                 raise _BadAnswer(f"the Transfer-Encoding {', '.join(codings)[:12]!r}")
             self.in_chunks = True
-            if is_old or sizes:  # section 6.1: a proxy may have read it otherwise
-                self.will_close = True
+            # Section 6.1: a proxy may have read it otherwise.
+            self.will_close = self.will_close or is_old or bool(sizes)
         elif sizes:
             size = ",".join(set(sizes))  # one number, however often it is said
             if not re.fullmatch("[0-9]{1,15}", size):
@@ -1772,9 +1700,7 @@ def _decoded(answer):
                 raise _BadAnswer(f"the Content-Encoding {coding[:12]!r}")
         yield from parts
         return
-    except URLError:
-        raise
-    except (OSError, HTTPException, zlib.error) as error:
+    except (HTTPException, zlib.error) as error:
         failure = _network_error(error, answer.request)
     raise failure
 
@@ -1884,12 +1810,12 @@ def _link_on_page(page):
     links = [link for link in links if link]
     _require(len(links) < 2,
              "this page has several next links: choose one with next='name.next'")
-    for link in links:
-        link = _at(link, "href") or link
-        _require(isinstance(link, str),
-                 "what this page calls next is no link: say what leads on with next=")
-        return link
-    return None
+    if not links:
+        return None
+    link = _at(links[0], "href") or links[0]
+    _require(isinstance(link, str),
+             "what this page calls next is no link: say what leads on with next=")
+    return link
 
 def _at(page, path):
     """What is on the page under "a.b.c", or under this whole name."""
@@ -1941,13 +1867,6 @@ def _absolute(base_url, url, params=None):
         url = f"{url}{mark}{query}"
     return re.sub("%(?![0-9A-Fa-f]{2})", "%25", quote(url, _SAFE, None, "surrogatepass"))
 
-def _query_of(response):
-    """The query of an address; what has no address before its "?" is a query already."""
-    text = response.partition("#")[0]
-    address, mark, query = text.partition("?")
-    is_address = mark and "=" not in address.partition("://")[0]
-    return query if is_address else text
-
 def _form(fields):
     """As HTML forms are sent. What is None is left out; a value may be several."""
     pairs = fields.items() if hasattr(fields, "items") else fields
@@ -1979,10 +1898,6 @@ def _body(data, value):
     if not isinstance(data, bytes):
         data = _form(data).encode()
     return data, {"Content-type": kind}
-
-def _method(method):
-    _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
-    return method.upper()
 
 def _own_headers(headers):
     """Headers as urllib spells them. ValueError: HTTP does not allow one, or only we set
@@ -2032,13 +1947,6 @@ def _covers(scope, wanted):
     """Whether each word of the `wanted` scope is in the other."""
     return set(wanted.split()) <= set(scope.split())
 
-def _store(store):
-    if isinstance(store, (str, os.PathLike)):
-        return TokenFile(store)
-    _require(store is None or hasattr(store, "save") and hasattr(store, "lock"),
-             "store must be a path, or have load(), save(record) and lock()")
-    return store
-
 # --- HTTP: what may be shown ---
 
 _SECRET_NAMES = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|"
@@ -2077,8 +1985,8 @@ _ADVICE = {
 }
 
 def _words(fields):
-    """error, error_description and error_uri, out of the dialects that servers have; None is for
-    what is not said."""
+    """error, error_description and error_uri, out of the dialects that servers have; None
+    is for what is not said."""
     error = fields.get("error")
     text = fields.get("error_description", fields.get("message"))
     if isinstance(error, dict):  # Facebook's has a type and a message
@@ -2114,10 +2022,6 @@ _CHARSET = re.compile(r"""(?ix) ; \s* charset \s* = [\s"']* (
     (cp|windows-)125[0-8] | gb2312 | gbk | gb18030 | big5 | euc-(jp|kr) | shift_jis |
     iso-2022-jp) (?![\w-])""")
 
-def _charset(content_type):
-    found = _CHARSET.search(content_type)
-    return found.group(1) if found else "utf-8"
-
 def _json(*texts):
     """What the first of these texts says that is JSON; None if none is. Bytes are read in
     the encoding that RFC 4627 section 3 detects."""
@@ -2144,8 +2048,8 @@ def _metadata(http, issuer):
     second = f"{scheme}://{host}{path}/.well-known/openid-configuration"
     others = ""
     for url in first, second:
-        request = _Request("GET", url, {"Accept": "application/json"})
-        found = _json(http.read(http.open(request)).content)
+        answer = http.open(_Request("GET", url, {"Accept": "application/json"}))
+        found = _json(http.read(answer).content)
         if isinstance(found, dict):
             if found.get("issuer") == issuer:
                 return found
@@ -2183,21 +2087,20 @@ class _Server:
         return url
 
 def _revoke(token, endpoint):
-    """Whether the server confirmed that the token is worth nothing now (RFC 7009). What lasts,
-    the refresh token, comes first, and its answer counts: most servers let the access token
-    end with it, and some then refuse to hear of that one."""
-    names = [name for name in ("refresh_token", "access_token") if getattr(token, name)]
-    return [_is_revoked(name, getattr(token, name), endpoint) for name in names][0]
-
-def _is_revoked(name, text, endpoint):
-    """Whether the server confirmed it for this one of the two."""
-    try:
-        endpoint.post("revocation_endpoint", {"token": text, "token_type_hint": name})
-        return True
-    except TokenError as error:
-        return error.error == "invalid_token"  # Google, of one that is dead already
-    except (OSError, OAuth2Error, ValueError):  # it cannot revoke, or it cannot be reached
-        return False
+    """Whether the server confirmed that the token is worth nothing now (RFC 7009). What
+    lasts, the refresh token, comes first, and its answer counts: most servers let the
+    access token end with it, and some then refuse to hear of that one."""
+    confirmed = []
+    for name in "refresh_token", "access_token":
+        form = {"token": getattr(token, name), "token_type_hint": name}
+        try:
+            if form["token"]:
+                confirmed.append(True)
+                endpoint.post("revocation_endpoint", form)
+        except (OSError, OAuth2Error, ValueError) as error:
+            # Google says this of one that is dead already.
+            confirmed[-1] = getattr(error, "error", None) == "invalid_token"
+    return confirmed[0]
 
 def _server_facts(server, base_url=None):
     """The dict of a server, by whatever name it was given: one in PROVIDERS, an issuer URL,
@@ -2351,8 +2254,8 @@ def main(argv: "list[str] | None" = None) -> int:
     except BrokenPipeError:  # `| head` has seen enough, and at the end Python flushes again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
-        text = str(getattr(error, "reason", error))  # a URLError has one
-        text = re.sub(r"^\[\w+ \d+\] ", "", text)    # [Errno 111]
+        # A URLError has a reason; "[Errno 111]" says nothing to most people.
+        text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
         _say("oauth2min: " + text.replace("call login()", f"oauth2min login {words[0]}"))
     return 1
 
@@ -2397,8 +2300,8 @@ def _login(options, server):
         user = client
         if before._grant_type != grant_type:
             user = client.for_user()  # its token is in memory
-        open_browser = options.get("--no-browser")  # "" is no, None if it makes sense
-        user.login(open_browser, None, **dict(options["-p"]))
+        # "" is no browser, None is one where that makes sense.
+        user.login(options.get("--no-browser"), None, **dict(options["-p"]))
         if user is not client:
             before.token = None
             client.token = user.token
@@ -2425,12 +2328,12 @@ def _get(options, server, url):
             sys.stdout.flush()
 
 def _print_json(found):
-    """On a terminal indented, else a line. In ASCII, which any stdout can show, and in which
-    nothing can steer a terminal."""
-    style = {"separators": (",", ":")}
-    if sys.stdout.isatty():
-        style = {"indent": 2}
-    print(json.dumps(found, **style), flush=True)
+    """On a terminal indented, else a line. Letters are shown as they are, unless stdout may
+    not know them, or one is none: half of a pair, or a sign that steers terminals."""
+    is_utf8 = "utf" in str(sys.stdout.encoding).lower()
+    is_plain = is_utf8 and json.dumps(found, ensure_ascii=False).isprintable()
+    style = {"indent": 2} if sys.stdout.isatty() else {"separators": (",", ":")}
+    print(json.dumps(found, ensure_ascii=not is_plain, **style), flush=True)
 
 def _print_token(options, server):
     """Prints a good access token alone, for the $(...) of a shell."""
@@ -2482,13 +2385,11 @@ def _client(options, server, grant_type=None):
     store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}"))
     if grant_type is None:
         grant_type = (store.load() or {}).get("grant_type", "client_credentials")
-    more = {}
-    if "--trace" in options:
-        more["trace"] = lambda text: _say(f"{text}\n")
+    trace = (lambda text: _say(f"{text}\n")) if "--trace" in options else None
     return Client(server, client_id, os.environ.get(f"{name}_SECRET") or None, store=store,
                   grant_type=grant_type, scope=options.get("--scope"),
                   redirect_uri=options.get("--redirect-uri", "http://127.0.0.1/callback"),
-                  **more)
+                  trace=trace)
 
 def _variable(server):
     """How the variables of a server begin: SPOTIFY_CLIENT for "spotify"."""
