@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+# mypy: no-check-untyped-defs, no-warn-return-any
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
@@ -227,8 +228,8 @@ class Client:
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
         address = _absolute(self._base_url, url, params)
-        answer = self._send(_Request(method, address, sent, body))
-        return self._http.read(answer, MAX_CONTENT)
+        return self._http.read(
+            self._send(_Request(method, address, sent, body)), MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large
@@ -236,10 +237,10 @@ class Client:
         errors are those of `request`; an answer that is cut short is an OSError."""
         if isinstance(url, str):
             url = Request(_absolute(self._base_url, url))
-        headers = {**self._headers, **_own_headers(dict(url.header_items()))}
+        headers = {**self._headers, **_own_headers(url.header_items())}
         address = _absolute(None, url.full_url)
-        answer = self._send(_Request(url.get_method(), address, headers, url.data))
-        return self._http.stream(answer)
+        return self._http.stream(
+            self._send(_Request(url.get_method(), address, headers, url.data)))
 
     def pages(self, url: str, params: "Params" = None,
               next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None,
@@ -426,9 +427,8 @@ class Client:
             error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
             is_home = "Authorization" in request.unredirected_hdrs
-            since = self._keeper.unproven.get(kept.token.access_token, -MARGIN)
-            is_new = time.monotonic() < since + MARGIN
-            if answer.code != 401 or not is_home or is_new:
+            until = self._keeper.unproven.get(kept.token.access_token, 0)
+            if answer.code != 401 or not is_home or time.monotonic() < until:
                 raise error
             kept = self._keeper.good(self.request_token, kept.token.access_token)
             # 3. A file cannot be sent twice; the next request has the new token.
@@ -469,7 +469,8 @@ class _TokenKeeper:
         # How the last renewal failed: whoever waited for it gets this error, too.
         self.failure = None
         # The access token that replaced a refused one and was accepted nowhere yet, and
-        # when it came. An API that refuses it would refuse the next one, too.
+        # until when that counts: an API that refuses it would refuse the next one, too.
+        # Without this, each 401 of a broken API would cost the server a renewal.
         self.unproven = {}
         # One lock a process: a forked child has its parent's, but not who holds it. The
         # same thread may come in again, as a signal handler does: it is `inside` already.
@@ -499,7 +500,7 @@ class _TokenKeeper:
                 if rejected or not is_early:
                     raise
             if rejected:
-                self.unproven = {kept.token.access_token: time.monotonic()}
+                self.unproven = {kept.token.access_token: time.monotonic() + MARGIN}
             return kept
 
     def renew(self, ask, kept):
@@ -518,7 +519,8 @@ class _TokenKeeper:
         """The refresh grant (RFC 6749 section 6). LoginRequired: there is no refresh token,
         or the server refused it."""
         if kept is None or kept.token.refresh_token is None:
-            raise LoginRequired(f"no good token, nor one to renew it: call login(){self.hint}")
+            raise LoginRequired(
+                f"no good token, nor one to renew it: call login(){self.hint}")
         old = kept.token
         try:
             new = ask("refresh_token", refresh_token=old.refresh_token)
@@ -527,6 +529,8 @@ class _TokenKeeper:
         # A server that does not rotate sends no refresh token: then the old one stays.
         new = new._replace(refresh_token=new.refresh_token or old.refresh_token,
                            scope=new.scope or old.scope)
+        if new.access_token == old.access_token:  # it does not live longer by that
+            new = new._replace(expires_at=old.expires_at or new.expires_at)
         return self.keep(new, kept.scope)
 
     def newer_than(self, kept, ask, error):
@@ -536,7 +540,8 @@ class _TokenKeeper:
         newer = self.newest()
         if newer is None or newer.token == kept.token:
             why = error.error or error.error_description or "no reason given"
-            raise LoginRequired(f"the server will not renew ({why}): call login()") from None
+            raise LoginRequired(
+                f"the server will not renew ({why}): call login()") from None
         return newer if newer.is_good() else self.refresh(ask, newer)
 
     @contextmanager
@@ -595,6 +600,8 @@ class _TokenKeeper:
         return kept
 
     def save(self, kept):
+        """Writes it into the store, None for nothing. If the store fails, that is a
+        warning and no error: the token was paid for, and serves this process."""
         if self.store is None:
             return
         record = kept and {**self.owner, **kept._asdict(), "token": kept.token._asdict()}
@@ -1086,7 +1093,7 @@ def _typed():
             import msvcrt
             while msvcrt.kbhit():
                 text += msvcrt.getwche()
-        elif os.tcgetpgrp(file) == os.getpgrp() and _readable(file):
+        elif os.tcgetpgrp(file) == os.getpgrp() and select.select([file], [], [], 0)[0]:
             text = os.read(file, _BLOCK).decode("utf-8", "replace")
     return text
 
@@ -1182,15 +1189,15 @@ class Response(namedtuple("Response", "status_code headers url content")):
 
 class _Request(Request):
     """What is to be sent, once. No message about it may repeat its `secrets`. One that
-    `spends` something, a code for example, must not be lost on a connection that may be dead
-    already."""
+    `spends` something, a code for example, must not be lost on a connection that may be
+    dead already."""
 
     def __init__(self, method, url, headers, body=None, secrets=(), spends=False):
         _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
         # The name is only for cookies; without one, urllib parses the URL once more.
         super().__init__(url, body, origin_req_host="", method=method.upper())
-        # Unredirected: a handler of the user's that follows a redirect would send the token,
-        # and what else is meant for this origin, to the next one.
+        # Unredirected: a handler of the user's that follows a redirect would send the
+        # token, and what else is meant for this origin, to the next one.
         self.unredirected_hdrs = headers
         self.secrets = secrets
         self.spends = spends
@@ -1253,8 +1260,8 @@ class _HTTP:
         raise failure  # out here the traceback holds no header
 
     def follow(self, request):
-        """The answer after at most ten redirects, whose `request` is the last one. ResponseError:
-        there are more, or one cannot be followed."""
+        """The answer after at most ten redirects (RFC 9110 section 15.4), whose `request`
+        is the last one. ResponseError: there are more, or one cannot be followed."""
         for _ in range(11):
             answer = self.open(request)
             if answer.code not in _REDIRECTS:
@@ -1322,8 +1329,6 @@ def _response_error(request, response):
     said = _said(challenge) or _said(_json(response.content))
     if response.status_code in _REDIRECTS:
         said = "a redirect that cannot be followed"
-    if response.status_code == 407:
-        said = "the proxy wants a user and a password, as in http://me:pass@host:3128"
     place = _one_line(_without_query(response.url), request.secrets)
     text = f"{request.method} {place} answered {response.status_code}"
     if said:
@@ -1371,7 +1376,8 @@ def _date(text):
         return mktime_tz(parsedate_tz(text))
 
 def _seconds(value, default=None):
-    """A number that may have come as a string; else, and for what is no time, the default."""
+    """A number that may have come as a string; else, and for what is no time, the
+    default."""
     with suppress(ValueError):
         number = float(str(value))  # so true is no number
         return number if 0 < number < 1e10 else default
@@ -1528,19 +1534,14 @@ class _Connection:
 
 def _blocks(body, headers):
     """The body in blocks, after its length was written into the headers: that is measured,
-    never taken from the caller. TypeError: it is neither bytes nor such a file."""
-    if isinstance(body, bytes):
-        body = io.BytesIO(body)
-    if not hasattr(body, "seek"):
-        raise TypeError("a body must be bytes, or a file that is opened with the mode 'rb'")
+    never taken from the caller. What cannot be measured, a pipe or an iterator, goes
+    through memory, for many servers take nothing without a length."""
+    if not getattr(body, "seekable", bool)():
+        body = io.BytesIO(body if isinstance(body, bytes) else b"".join(body))
     start = body.tell()
     headers["Content-length"] = body.seek(0, io.SEEK_END) - start
     body.seek(start)
     return iter(lambda: body.read(_BLOCK), b"")
-
-def _readable(file):
-    """Whether there is something to read, or the end."""
-    return bool(select.select([file], [], [], 0)[0])
 
 # --- HTTP: reading an answer ---
 
@@ -1806,8 +1807,7 @@ def _link_on_page(page):
     places = [page]
     if isinstance(page, dict) and not page.keys() & _NEXT:
         places = page.values()
-    links = [_at(place, name) for place in places for name in _NEXT]
-    links = [link for link in links if link]
+    links = list(filter(None, (_at(place, name) for place in places for name in _NEXT)))
     _require(len(links) < 2,
              "this page has several next links: choose one with next='name.next'")
     if not links:
@@ -1845,10 +1845,12 @@ _URL = re.compile(r"""(?x) (https?):// (\[[0-9a-f:.]+\]|[a-z0-9._~-]+)
 _OURS = "Authorization Connection Content-length Host Transfer-encoding".split()
 
 def _require(right, rule):
+    """The check of what a caller gives: ValueError, with the rule as its text."""
     if not right:
         raise ValueError(rule)
 
 def _joined(url, link):
+    """Where a link on a page leads (RFC 3986 section 5)."""
     try:
         return _absolute(None, urljoin(url, link))
     except (AttributeError, TypeError, ValueError):
@@ -1861,7 +1863,7 @@ def _absolute(base_url, url, params=None):
         _require(base_url, "a relative address needs a base_url")
         slash = "" if url[:1] in ("", "?") else "/"
         url = f"{base_url.rstrip('/')}{slash}{url.lstrip('/')}"
-    query = _form(params) if params else ""
+    query = _form(params or "")
     if query:
         mark = "&" if "?" in url else "?"
         url = f"{url}{mark}{query}"
@@ -1924,7 +1926,7 @@ def _origin(url, allow_http=True):
     return scheme, host, int(port or (443 if scheme == "https" else 80))
 
 def _redirect_uri(uri):
-    # RFC 6749 section 3.1.2
+    """The same, if it is one (RFC 6749 section 3.1.2); else a ValueError."""
     _require(re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri),
              "redirect_uri must be an absolute URI without a fragment")
     _ = urlsplit(uri).port  # a ValueError if it is no port number
@@ -2001,10 +2003,9 @@ def _in_their_words(kind, words, secrets, where, advice):
     error.error, error.error_description, error.error_uri = words
     return error
 
-def _as_text(start, headers, body, secrets):
-    """A message as it goes over the wire, at most 10,000 characters of it. Secrets are
-    masked: by value what we know, else by name."""
-    text = start
+def _as_text(text, headers, body, secrets):
+    """A message that begins with this text, as it goes over the wire, at most 10,000
+    characters of it. Secrets are masked: by value what we know, else by name."""
     for name, value in headers.items():
         text += f"\n{name}: {value}"
     text = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***",
@@ -2316,8 +2317,8 @@ def _get(options, server, url):
             for page in client.pages(url, options["-p"]):
                 _print_json(page)
             return
-        method = options.get("-X", "GET")
-        answer = client.request(method, url, options["-p"], json=options.get("--json"))
+        answer = client.request(options.get("-X", "GET"), url, options["-p"],
+                                json=options.get("--json"))
     try:
         _print_json(answer.json())
     except ValueError:

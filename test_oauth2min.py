@@ -1728,7 +1728,7 @@ class LogoutTest(ServerCase):
         store = MemoryStore()
         client = self.logged_in_client(store=store)
         store.disk_full = True
-        expected = r"cannot save the token in MemoryStore \(.*\): what it holds is out of"
+        expected = r"cannot save the token in MemoryStore \(.*\): it holds an old one"
         with self.assertWarnsRegex(RuntimeWarning, expected):
             client.logout()
 
@@ -5049,25 +5049,32 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(client.get("x").json(), {})
         self.assertEqual(raw.accepted, 2)
 
-    def test_a_file_is_sent_in_chunks_and_bytes_with_their_length(self):
-        self.write("file", b"abc")
-        raw, client = self.raw_server_and_client([OK] * 3)
-        with open(self.path("file"), "rb") as file:
-            for data in file, iter([b"a", b"bc"]), b"abc":
+    def test_the_length_of_a_body_is_measured_whatever_it_comes_out_of(self):
+        self.write("file", b"0abc")
+        with open(self.path("file"), "rb") as file, os.popen("echo abc") as pipe:
+            file.read(1)  # what was read before is not a part of it
+            bodies = file, iter([b"a", b"bc"]), io.BytesIO(b"abc"), pipe.buffer, b"abc"
+            raw, client = self.raw_server_and_client([OK] * len(bodies))
+            for data in bodies:
                 request = urllib.request.Request(raw.url + "/x", data, method="PUT")
                 with client.open(request) as answer:
                     self.assertEqual(answer.read(), b"{}")
         for _, request in raw.heard:
             head, _, body = request.partition(b"\r\n\r\n")
-            if re.search(rb"(?i)\r\nContent-Length: 3(\r|$)", head):
-                self.assertNotIn(b"Transfer-Encoding", head)
-                self.assertEqual(body, b"abc")
-            else:
-                self.assertIn(b"\r\nTransfer-Encoding: chunked", head)
-                self.assertNotIn(b"Content-Length", head)
-                sizes_and_parts = body.split(b"\r\n")
-                self.assertEqual(b"".join(sizes_and_parts[1::2]), b"abc")
+            lengths = re.findall(rb"(?i)\r\nContent-Length: ([0-9]+)", head)
+            self.assertEqual(lengths, [b"%d" % len(body)])
+            self.assertEqual(body.strip(), b"abc")
         self.assertEqual(raw.accepted, 1)
+
+    def test_a_body_that_is_no_bytes_is_a_type_error_that_sends_nothing(self):
+        raw, client = self.raw_server_and_client(*[[OK]] * 6)
+        self.write("file", b"abc")
+        with open(self.path("file")) as text:
+            for data in "abc", ["a"], {"a": 1}, 5, text:
+                request = urllib.request.Request(raw.url + "/x", data, method="PUT")
+                self.error_of(TypeError, client.open, request)
+        self.assertEqual(raw.heard, [])
+        self.assertEqual(client.get("x").json(), {})
 
     def test_a_handler_of_the_user_for_http_is_used(self):
         answers = []
@@ -5800,18 +5807,8 @@ class ProxyTest(ServerCase):
                 client = self.client()
                 self.assertEqual(client.get("echo").status_code, 200)
 
-    def test_407_says_that_the_proxy_wants_a_user_and_a_password(self):
-        os.environ["http_proxy"] = self.proxy.url
-        client = self.client()
-        self.proxy.script("/token", 407, "<html>")
-        error = self.error_of(TokenError, client.get, "echo")
-        self.assertRegex(str(error), "(?i)proxy.*user.*password")
-        self.proxy.script("/v1/echo", 407, "<html>")
-        error = self.error_of(ResponseError, client.get, "echo")
-        self.assertRegex(str(error), "(?i)proxy.*user.*password")
-
     @needs_ssl
-    def test_407_of_a_tunnel_says_so_too(self):
+    def test_407_of_a_tunnel_says_that_the_proxy_wants_a_user_and_a_password(self):
         answer = b"HTTP/1.1 407 h-u-s-h-ed\r\nContent-Length: 0\r\n\r\n"
         _, _, client = self.client_behind_proxy(answer)
         error = self.error_of(URLError, client.get, "echo")
@@ -6625,8 +6622,6 @@ class ProviderTest(Case):
 
     def expired_client_of(self, server):
         client = Client(server, "i", "s", grant_type="authorization_code")
-        error = self.error_of(LoginRequired, client.access_token)
-        self.assertNotIn("refresh token", str(error))  # nobody has logged in
         client.token = Token("a", expires_at=1)
         return client
 
@@ -7058,7 +7053,6 @@ class CommandOutputTest(CommandCase):
         self.server.script("/v1/echo", 200, "a\x1b[31m\x9b\u202eZoë\r\n\tb")
         shown, _ = self.written_to_terminal("stdout", "get spotify echo")
         self.assertNotRegex(shown, "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
-        self.assertIn("Zoë", shown)
 
     def test_a_trace_goes_to_stderr_and_holds_no_secret(self):
         self.server.device_interval = 0.01
