@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""A web application: the two halves of paste_login.py, and for_user() for each user.
+"""A web application: a login as in paste_login.py, and for_user() for each user.
 Register http://127.0.0.1:8000/callback at developer.spotify.com/dashboard, run
     SPOTIFY_CLIENT_ID=... SPOTIFY_CLIENT_SECRET=... python3 examples/web_app.py
 and open http://127.0.0.1:8000/. With --fake a script is the user."""
