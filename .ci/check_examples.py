@@ -135,7 +135,7 @@ class ExamplesTest(Case):
             BROWSER="true",
             REDIS_URL="redis:",
             https_proxy=proxy,
-            PYTHONPATH=self.folder,
+            PYTHONPATH=os.pathsep.join([self.folder, os.path.join(ROOT, "examples")]),
             warn="ignore::ResourceWarning",  # Ctrl-C may come while a socket is opened
         )
 
@@ -247,14 +247,14 @@ class ExamplesTest(Case):
     def test_ctrl_c_ends_each_of_them_in_silence_and_with_130(self):
         ends, proxies = [], []
         arguments = {
-            "quickstart.py": "--browser",
-            "doctor.py": "https://accounts.spotify.com",
+            "quickstart.py": ["--browser"],
+            "doctor.py": ["https://accounts.spotify.com"],
         }
         for name in self.ALL:
             proxy = RawServer([lambda connection, _: connection.recv(1)])  # no answer
             proxies.append(self.enter_context(contextlib.closing(proxy)))
-            argument = arguments.get(name, "11dFghVXANMlKmJXsNCbNl")
-            ends.append(self.start_for_real(name, proxy.url, argument))
+            more = arguments.get(name, [])
+            ends.append(self.start_for_real(name, proxy.url, *more))
         for name, end, proxy in zip(self.ALL, ends, proxies):
             with self.subTest(name):
                 if name in ("quickstart.py", "spotify_library.py", "paste_login.py"):

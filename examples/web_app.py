@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""A web application: a login as in paste_login.py, and a client for each user.
+"""A web application: a login as in paste_login.py, and for_user() for each user.
 Register http://127.0.0.1:8000/callback at developer.spotify.com/dashboard, run
     SPOTIFY_CLIENT_ID=... SPOTIFY_CLIENT_SECRET=... python3 examples/web_app.py
 and open http://127.0.0.1:8000/. With --fake a script is the user."""
@@ -20,7 +20,7 @@ LOG_OUT = '<form method="post" action="/logout"><button>Log out</button></form>'
 class App:
     url = ""  # its own address: web_server() tells it
     def __init__(self, *settings):
-        self.settings = settings
+        self.client = Client(*settings, grant_type="authorization_code", scope=SCOPE)
         self.sessions = {}  # for each cookie a client and, during a login, its first half
 
     def __call__(self, environ, start_response):  # for each request (PEP 3333)
@@ -49,7 +49,7 @@ class App:
 
     def home(self, key, client):
         if client is None:
-            client = Client(*self.settings, grant_type="authorization_code", scope=SCOPE)
+            client = self.client.for_user()  # it shares all but the token
         try:
             page = client.get("me/tracks", {"limit": 5}).json()
         except LoginRequired:
@@ -71,14 +71,14 @@ def redirect(place, *headers):
 def for_real():
     client_id, secret = environment("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
     app = App("spotify", client_id, secret)
-    with web_server(app, 8000) as server:
+    with app.client, web_server(app, 8000) as server:
         print(f"Open {app.url} in a browser; Ctrl-C ends it.", flush=True)
         server.serve_forever()
 
 def with_fake(fake):
     app = App(fake.provider("spotify"), "fake-public")
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    with web_server(app) as server:
+    with app.client, web_server(app) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with browser.open(app.url) as consent:
             callback = fake.approve(consent.geturl())
