@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: 0BSD
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 # mypy: no-check-untyped-defs, no-warn-return-any
+# ruff: noqa: BLE001, I001, PYI034, SIM905, UP041
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
