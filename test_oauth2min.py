@@ -4202,7 +4202,8 @@ class NeighbourTest(LoginCase):
             return flood.stdout.read(), threads, sys.getallocatedblocks() - blocks
 
         answers, threads, blocks = self.result_of_attack(attack)
-        self.assertEqual(answers, "5000 3760\n")
+        # Who is slow, while 32 others come and go, may be hung up on.
+        self.assertRegex(answers, "^5000 37[0-6][0-9]\n$")
         self.assertLess(threads, 60)
         if not sys.gettrace():  # whoever traces the lines keeps a book
             self.assertLess(blocks, 5000)  # of memory: not one for each request
