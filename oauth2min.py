@@ -325,8 +325,8 @@ class Client:
             _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\nIf that "
                  "browser is on another machine, paste the address that it ends at here:")
             _browse(asked.url, open_browser)
-            seconds = LOGIN_TIME if timeout is None else timeout
-            answer = callback.wait(asked, seconds, self._server.get("issuer"))
+            answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
+                                   self._server.get("issuer"))
             return self.exchange(asked, answer)  # only then the browser learns how it ended
 
     def _usable_token(self):
@@ -1851,9 +1851,12 @@ def _require(right, rule):
         raise ValueError(rule)
 
 def _joined(url, link):
-    """Where a link on a page leads (RFC 3986 section 5)."""
+    """Where a link on a page leads (RFC 3986 section 5). UnsafeURL: to no web address; it
+    is not shown, for it is of a server's making."""
     try:
-        return _absolute(None, urljoin(url, link))
+        target = _absolute(None, urljoin(url, link))
+        _origin(target)
+        return target
     except (AttributeError, TypeError, ValueError):
         raise UnsafeURL(f"a link at {_without_query(url)} leads nowhere") from None
 
