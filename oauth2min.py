@@ -49,7 +49,6 @@ from collections import deque, namedtuple
 from contextlib import ExitStack, contextmanager, suppress
 from email.utils import mktime_tz, parsedate_tz
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
-from http.client import RemoteDisconnected
 from urllib.error import URLError
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -276,7 +275,7 @@ class Client:
 
     @property
     def token(self) -> "Token | None":
-        """The current Token, good or not, out of memory or else out of the store. Assigning
+        """The current Token, good or not, from memory, or else from the store. Assigning
         one saves it in the store too; assigning None forgets it in both."""
         kept = self._keeper.kept
         if kept is None:
@@ -308,7 +307,7 @@ class Client:
         there are `parameters`, which go with the authorization request.
         The address is shown on stderr in any case, and the one that a browser elsewhere
         ends at can be pasted. open_browser: True, False, a function that gets the address,
-        or None, where a browser makes sense. timeout: seconds that the user has.
+        or None: only if the user would see it. timeout: seconds that the user has.
         AuthorizationError: the answer is no. LoginRequired: the time is over."""
         token = None if parameters else self._usable_token()
         if token:
@@ -360,7 +359,8 @@ class Client:
             form["code_challenge_method"] = "S256"
         more = {**(self._server.get("authorization_parameters") or {}), **parameters}
         for name in more:
-            _require(name not in form, f"{name} is the client's to set (Client(scope=))")
+            _require("client_secret" != name not in form,
+                     f"{name} is the client's to set (Client(scope=))")
         endpoint = self._server.endpoint("authorization_endpoint")
         return AuthorizationRequest(_absolute(None, endpoint, {**form, **more}), state,
                                     verifier, uri)
@@ -447,7 +447,7 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
         return self.renew_at is None or time.time() < self.renew_at
 
     def is_alive(self):
-        """Whether its own clock goes on, though it may be time to renew it."""
+        """Whether a server would still take it, even if it is time to renew it."""
         return self.renew_at != 0 and time.time() < (self.token.expires_at or 0)
 
 class _TokenKeeper:
@@ -495,8 +495,8 @@ class _TokenKeeper:
                     raise self.failure  # of the renewal that we waited for
                 kept = self.renew(ask, kept)
             except (OSError, OAuth2Error) as error:
-                self.failure = copy.copy(error)  # without the traceback, which holds much
-                # It was renewed early: until its end the old one is as good as it was.
+                self.failure = error
+                # We tried early: the old token is still good until its own end.
                 is_early = kept and kept.is_alive() and not isinstance(error, LoginRequired)
                 if rejected or not is_early:
                     raise
@@ -611,8 +611,8 @@ class _TokenKeeper:
             self.in_store = record
         except Exception as error:  # whatever a store raises, the token in memory is good
             why = getattr(error, "strerror", None) or type(error).__name__
-            text = f"cannot save the token in {self.name} ({why}): it holds an old one"
-            warnings.warn(text, RuntimeWarning, stacklevel=3)
+            warnings.warn(f"cannot save the token in {self.name} ({why}): it holds an "
+                          "old one", RuntimeWarning, stacklevel=3)
 
 # --- Authorization request --------------------------------------------------------------
 
@@ -674,9 +674,10 @@ class _TokenEndpoint:
     """Speaks with the authorization server for the client, with its credentials."""
 
     def __init__(self, server, client_id, client_secret):
-        _require(_is_text(client_id), "client_id must be a non-empty string")
+        _require(_is_text(client_id), "client_id must be a string, not empty, of one line")
         _require(client_secret is None or _is_text(client_secret),
-                 "client_secret must be None or a non-empty string: is its variable set?")
+                 "client_secret must be None or a string, not empty, of one line: is its "
+                 "variable set?")
         self.server = server
         self.client_id = client_id
         self.client_secret = client_secret
@@ -739,8 +740,9 @@ def _token_error(request, answer, fields):
 
 def _is_refusal(answer, fields, word):
     """Whether it is the server's own word against the code or refresh token that was sent,
-    which is dead then. It is none about the client (a 401 may say so by its challenge), and
-    no page or text of somebody else, such as a framework's "Not Found"."""
+    which is dead then. A word about the client does not count (a 401 may say it by its
+    challenge), nor does a page or text of somebody else, such as a framework's "Not
+    Found"."""
     status = answer.status_code
     challenge = answer.headers.get("WWW-Authenticate", "").lower()
     is_client = word == "invalid_client" or not word and challenge.startswith("basic")
@@ -1013,8 +1015,6 @@ def _handler(callback):
 
         def send_error(self, code, *_):
             """Is called by the base class, too, for what is no HTTP."""
-            if code == 501:  # a method that is none of ours
-                code = 405
             self.wfile.write(
                 _page(code, "Nothing here", "This address only serves to end a login."))
 
@@ -1061,7 +1061,7 @@ def _say(text):
 def _browse(url, open_browser):
     """Opens a browser as login() was told: True for the system's, a function of the
     caller's, or None for the system's if the user would see it. It never waits, and it may
-    fail in silence, for the address was shown before."""
+    fail, for the address was shown before."""
     if open_browser is None:
         open_browser = _has_browser()
     if open_browser is True:
@@ -1077,8 +1077,8 @@ def _has_browser():
         return False
     try:
         import webbrowser
-        name = getattr(webbrowser.get(), "name", "")  # macOS's has none before Python 3.11
-        return not re.search("(^|/)(www-browser|lynx|links|elinks|w3m)$", name)
+        return not re.search("(^|/)(www-browser|lynx|links|elinks|w3m)$",
+                             getattr(webbrowser.get(), "name", ""))  # macOS's may have none
     except Exception:  # there is none, but the address was shown
         return False
 
@@ -1157,8 +1157,7 @@ MIN_SECRET = 8          # characters: a shorter secret is not looked for in what
 _FORM = "application/x-www-form-urlencoded"
 _REDIRECTS = 301, 302, 303, 307, 308
 _IDEMPOTENT = "GET HEAD OPTIONS TRACE PUT DELETE".split()  # RFC 9110 section 9.2.2
-_BLOCK = 1 << 16  # bytes that are read at once, to be sent
-_PIECE = 1 << 13  # the same of an answer: zlib copies what it has not yet taken
+_BLOCK = 1 << 14  # bytes that are read, sent or unpacked at once: a record of TLS
 
 class Response(namedtuple("Response", "status_code headers url content")):
     """The answer of an API, read to its end. In `headers` case does not matter; `url` is
@@ -1232,7 +1231,8 @@ class _HTTP:
         for handler in handlers:
             for name, address in getattr(handler, "proxies", {}).items():
                 # urllib would send the password in the clear, and show it in its errors.
-                _require(re.fullmatch("(?is)https?=(http://)?[^/]+/?|(?!https?=).*",
+                _require(re.fullmatch(r"(?is)https?=(http://)?([^/]*@)?(\[[^]/]*]|[^/:@]+)"
+                                      "(:[0-9]*)?/?|(?!https?=).*",
                                       f"{name}={address}"),
                          f"{name}_proxy must be like http://me:pass@host:3128: for SOCKS, "
                          "or https to the proxy, give a handler of your own in handlers=")
@@ -1289,6 +1289,7 @@ class _HTTP:
         self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, b"")
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
             answer.connection.deadline = float("inf")
+            answer.http = self  # which closes the connection that comes back, at its end
         return answer
 
     def tell(self, request, start, headers, body):
@@ -1300,15 +1301,15 @@ class _HTTP:
 def _redirected(request, response):
     """What is to be sent instead (RFC 9110 section 15.4). ResponseError: that is not clear,
     or it cannot be sent twice. UnsafeURL: it must not be sent there."""
-    kept = ".*"  # the names of the headers that stay
+    kept = "(?!Cookie).*"  # the names of the headers that stay: a cookie is chosen anew
     method = request.method
     body = request.data
     if re.fullmatch("30[12] POST|303 (?!HEAD).*", f"{response.status_code} {method}"):
         method = "GET"
         body = None
-        kept = "(?!Content-).*"
+        kept = "(?!Content-|Cookie).*"
     targets = set(response.headers.get_all("Location") or ())
-    if len(targets) != 1 or not isinstance(body, (bytes, type(None))):
+    if len(targets) != 1 or body and not request.is_repeatable():
         raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
     url = _joined(response.url, quote(targets.pop().encode("latin-1"), _SAFE))
@@ -1439,9 +1440,11 @@ class _Connections(BaseHandler):
 
     def close(self, rest=0):
         """Closes the idle connections, the oldest first, but for so many."""
-        with suppress(IndexError):  # another thread was faster
+        try:
             while len(self.idle) > rest:
                 self.idle.popleft().close()
+        except IndexError:
+            pass  # another thread was faster
 
 class _Connection:
     """One connection, to an origin or to a proxy, and the time that its request has."""
@@ -1520,11 +1523,10 @@ class _Connection:
         if request.data is not None or method in ("PATCH", "POST", "PUT"):
             blocks = _blocks(request.data or b"", headers)
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = f"{method} {request.selector} HTTP/1.1\r\n{fields}\r\n".encode("latin-1")
+        head = f"{method} {request.selector or '/'} HTTP/1.1\r\n{fields}\r\n"
         with suppress(ConnectionError):
-            self.ready().sendall(head + next(blocks, b""))
-            for block in blocks:  # of a file, which may take its time
-                self.deadline = time.monotonic() + self.timeout
+            self.ready().sendall(head.encode("latin-1") + next(blocks, b""))
+            for block in blocks:
                 self.ready().sendall(block)
 
     def close(self):
@@ -1538,11 +1540,13 @@ def _blocks(body, headers):
     never taken from the caller. What cannot be measured, a pipe or an iterator, goes
     through memory, for many servers take nothing without a length."""
     if not getattr(body, "seekable", bool)():
-        body = io.BytesIO(body if isinstance(body, bytes) else b"".join(body))
+        body = io.BytesIO(body if hasattr(body, "decode") else b"".join(body))
     start = body.tell()
-    headers["Content-length"] = body.seek(0, io.SEEK_END) - start
+    end = body.seek(0, io.SEEK_END)
+    headers["Content-length"] = end - start
     body.seek(start)
-    return iter(lambda: body.read(_BLOCK), b"")
+    # A file that grows meanwhile is not sent further: that would be another request.
+    return iter(lambda: body.read(min(_BLOCK, end - body.tell())), b"")
 
 # --- HTTP: reading an answer ---
 
@@ -1607,7 +1611,7 @@ class _Answer(HTTPResponse):
                 return _FOLD.sub(" ", text.decode("latin-1"))
             text += line
         if not text:
-            raise RemoteDisconnected("the server hung up without an answer")
+            raise ConnectionResetError("the server hung up without an answer")
         raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes or "
                          f"{MAX_FIELDS} fields")
 
@@ -1648,6 +1652,8 @@ class _Answer(HTTPResponse):
             return size
         except (OSError, HTTPException) as error:
             failure = _network_error(error, self.request)
+        self.file = io.BytesIO()  # what was read is lost: no later read may go on
+        self.left = 1
         raise failure
 
     def begin_chunk(self):
@@ -1693,10 +1699,11 @@ class _Raw(io.RawIOBase):
 def _decoded(answer):
     """The body, part by part, its content codings undone (RFC 9110 section 8.4). URLError:
     it is broken, or cut short."""
-    parts = iter(lambda: answer.read1(_PIECE), b"")
+    parts = iter(lambda: answer.read1(_BLOCK), b"")
     try:
-        for coding in reversed(_listed(answer.headers, "Content-Encoding")):
-            if coding in ("gzip", "x-gzip"):
+        for level, coding in enumerate(
+                reversed(_listed(answer.headers, "Content-Encoding"))):
+            if coding in ("gzip", "x-gzip") and level < 2:  # each may grow a thousandfold
                 parts = _gunzip(parts)
             elif coding not in ("identity", ""):
                 raise _BadAnswer(f"the Content-Encoding {coding[:12]!r}")
@@ -1717,10 +1724,10 @@ def _gunzip(parts):
                 if inflater and not b"\x1f\x8b".startswith(part[:2]):
                     return
                 inflater = zlib.decompressobj(31)
-            block = inflater.decompress(part, _PIECE)
+            block = inflater.decompress(part, _BLOCK)
             while block:  # never more than this much at once
                 yield block
-                block = inflater.decompress(inflater.unconsumed_tail, _PIECE)
+                block = inflater.decompress(inflater.unconsumed_tail, _BLOCK)
             part = inflater.unused_data
     if inflater and not inflater.eof:
         raise _BadAnswer("the compressed data break off")
@@ -1741,14 +1748,15 @@ def _network_error(error, request):
     elif "certificate" in said.lower():
         advice = ("if the network has its own CA, name its file in SSL_CERT_FILE, or pass "
                   "context=")
-    elif isinstance(error, ValueError):
+    elif isinstance(error, UnicodeError):
         return ValueError("the address or a header has characters that HTTP does not allow")
     kind = type(error)
     if not isinstance(error, OSError):
         kind = OSError
         advice = "that is no HTTP, or broke off: check the address, or try again"
-    reason = kind(f"no answer from {_scheme_and_host(request.full_url)}: {said}: {advice}")
-    reason.errno = getattr(error, "errno", None)
+    text = f"no answer from {_scheme_and_host(request.full_url)}: {said}: {advice}"
+    reason = kind(text)
+    reason.strerror = text  # else ssl's errors are shown as a tuple
     return URLError(reason)
 
 # --- HTTP: links and challenges ---
@@ -1937,9 +1945,10 @@ def _redirect_uri(uri):
     return uri
 
 def _is_text(value):
-    """Whether it is a string, not empty, that UTF-8 can hold, which half a surrogate pair
-    it cannot."""
-    return isinstance(value, str) and bool(re.fullmatch("[^\ud800-\udfff]+", value))
+    """Whether it is a string, not empty, without line breaks and other control characters,
+    that UTF-8 can hold, which half of a surrogate pair it cannot."""
+    return isinstance(value, str) and bool(
+        re.fullmatch("[^\0-\x1f\x7f\ud800-\udfff]+", value))
 
 def _scope(scope):
     """The scope as it goes over the wire: words with spaces (RFC 6749 section 3.3)."""
@@ -2237,7 +2246,7 @@ def main(argv: "list[str] | None" = None) -> int:
     if argv is None:
         argv = sys.argv[1:]
     if sys.stdout is None:  # the shell has closed it
-        sys.stdout = io.StringIO()
+        sys.stdout = io.TextIOWrapper(io.BytesIO())
     if argv == ["--version"]:
         print(f"oauth2min {__version__}")
         return 0

@@ -811,6 +811,8 @@ class MakingTest(Case):
     WRONG_VALUES = [
         dict(client_id=""),
         dict(client_id="\ud800"),
+        dict(client_id="a\n"),
+        dict(client_secret="a\r\n"),
         dict(client_secret=""),
         dict(client_secret="a\udfff"),
         dict(grant_type="password"),
@@ -2190,6 +2192,29 @@ class ManyThreadsTest(ServerCase):
                 self.assertEqual({type(error) for error in errors}, {URLError})
                 self.assertEqual(raw.accepted, 1)
 
+    def test_a_failure_is_not_handed_on_to_those_who_come_later(self):
+        class SlowStore(MemoryStore):
+            def load(self):
+                time.sleep(0.005)
+                return super().load()
+
+        self.server.script("/token", 500, "<p>")
+        client = self.client(store=SlowStore())
+        outcomes = []
+        threads = []
+        for _ in range(60):  # there is always somebody who waits
+            thread = threading.Thread(
+                target=lambda: outcomes.extend(results_of_threads(client.access_token, 1))
+            )
+            thread.start()
+            threads.append(thread)
+            time.sleep(0.003)
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(outcomes), 60)
+        self.assertIsInstance(outcomes[-1], str)
+        self.assert_token_requests(2)
+
     def test_a_renewal_that_fails_is_shared_by_those_who_waited_for_it(self):
         troubles = [
             (TokenError, dict(status=500, body="<p>")),
@@ -2659,6 +2684,7 @@ class AuthorizationRequestTest(ServerCase):
             "code_challenge",
             "code_challenge_method",
             "client_id",
+            "client_secret",
             "scope",
             "response_type",
         ]
@@ -4115,7 +4141,7 @@ class NeighbourTest(LoginCase):
                 rows.append((404, self.request("POST " + path, host, form)))
             for method in "HEAD OPTIONS PUT DELETE PATCH CONNECT BREW".split():
                 line = "%s /callback?code=x&%s" % (method, ours)
-                rows.append((405, self.request(line, host)))
+                rows.append((501, self.request(line, host)))
             return rows
 
         self.assert_refused(requests)
@@ -4870,6 +4896,18 @@ class BearerTest(ServerCase):
                 content_type = request.headers["Content-Type"]
                 self.assertEqual(content_type, "application/json")
 
+    def test_a_cookie_of_a_jar_is_chosen_anew_after_a_redirect(self):
+        head = b"HTTP/1.1 %s\r\nSet-Cookie: a=%d\r\nLocation: /b\r\n"
+        head += b"Content-Length: 0\r\n\r\n"
+        answers = [head % (b"200 OK", 1), head % (b"302 Found", 2), OK]
+        raw = self.start_raw_server(answers)
+        jar = urllib.request.HTTPCookieProcessor()
+        client = self.client_with_token(base_url=raw.url, handlers=[jar])
+        for _ in range(2):
+            client.get("a")
+        cookies = [re.findall(b"Cookie: (.*)\r", heard) for _, heard in raw.heard]
+        self.assertEqual(cookies, [[], [b"a=1"], [b"a=2"]])
+
     def test_a_head_stays_one(self):
         request = self.request_after_redirect(303, "HEAD")
         self.assertEqual((request.method, request.body), ("HEAD", b""))
@@ -5066,6 +5104,32 @@ class KeepAliveTest(ServerCase):
             self.assertEqual(lengths, [b"%d" % len(body)])
             self.assertEqual(body.strip(), b"abc")
         self.assertEqual(raw.accepted, 1)
+
+    def test_an_address_without_a_path_asks_for_the_root(self):
+        raw, client = self.raw_server_and_client([OK] * 3)
+        for address in "", raw.url, raw.url + "?a=1":
+            client.get(address)
+        lines = [request.split(b"\r\n")[0] for _, request in raw.heard]
+        self.assertEqual(lines[:2], [b"GET / HTTP/1.1"] * 2)
+        self.assertEqual(lines[2], b"GET /?a=1 HTTP/1.1")
+
+    def test_a_file_that_grows_while_it_is_sent_is_no_second_request(self):
+        class Log(io.BytesIO):
+            def read(self, size=-1):
+                block = super().read(size)
+                position = self.tell()
+                self.seek(0, io.SEEK_END)
+                self.write(b"GET /forged HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.seek(position)
+                return block
+
+        raw, client = self.raw_server_and_client([OK] * 3)
+        request = urllib.request.Request(raw.url + "/x", Log(b"abc"), method="PUT")
+        with client.open(request) as answer:
+            answer.read()
+        client.get("y")
+        heard = [request.partition(b" HTTP")[0] for _, request in raw.heard]
+        self.assertEqual(heard, [b"PUT /x", b"GET /y"])
 
     def test_a_body_that_is_no_bytes_is_a_type_error_that_sends_nothing(self):
         raw, client = self.raw_server_and_client(*[[OK]] * 6)
@@ -5595,6 +5659,39 @@ class StreamTest(ServerCase):
             )
         return ways.items()
 
+    def test_after_a_read_that_failed_nothing_more_can_be_read(self):
+        goes_on = threading.Event()
+
+        def pause(connection, request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234")
+            goes_on.wait(5)
+            connection.sendall(b"56789")
+
+        raw, client = self.raw_server_and_client([pause], [OK], timeout=0.2)
+        with client.open("x") as stream:
+            self.error_of(URLError, stream.read)
+            goes_on.set()
+            time.sleep(0.05)
+            for _ in range(2):
+                self.error_of(URLError, stream.read)
+        client.get("x")
+        self.assertEqual(raw.accepted, 2)
+
+    def test_a_stream_may_outlive_its_client_and_then_closes_its_connection(self):
+        raw = self.start_raw_server([OK])
+        client = Client({"token_endpoint": raw.url}, "i", base_url=raw.url)
+        client.token = Token(HUSH)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")  # of a socket that nobody closed, for example
+            stream = client.open("x")
+            del client
+            gc.collect()
+            self.assertEqual(stream.read(), b"{}")
+            stream.close()
+            del stream
+            gc.collect()
+        self.assertEqual(caught, [])
+
     def read_stream(self, answer, read):
         _, client = self.raw_server_and_client([answer])
         with client.open("x") as stream:
@@ -5750,6 +5847,7 @@ class ProxyTest(ServerCase):
         for address in (
             "http:/me:h-u-s-h-ed@127.0.0.1:1",
             "http://me:h-u-s-h-ed/@127.0.0.1:1",
+            "http://me:h-u-s-h-ed",  # the host was forgotten
         ):
             for variable in "http_proxy", "https_proxy":
                 environ = mock.patch.dict(os.environ, {variable: address})
@@ -5858,6 +5956,7 @@ class TLSTest(ServerCase):
             error = self.error_of(URLError, self.client(metadata=metadata).get, "x")
             for part in ("127.0.0.1", "certificate", "SSL_CERT_FILE", "context="):
                 self.assertIn(part, str(error))
+            self.assertTrue(str(error.reason).startswith("no answer from"), error)
         self.assertEqual(secure.requests, [])
 
     def test_one_context_lasts_as_long_as_the_client(self):
@@ -6109,6 +6208,19 @@ class GzipTest(ServerCase):
             self.server.script("/v1/echo", 400, body, headers)
             peak = self.peak_megabytes(ResponseError, self.client_with_token())
             self.assertLess(peak, 30)
+
+    def test_more_than_two_layers_of_gzip_are_refused(self):
+        body = b"[1]"
+        for layers in range(1, 5):
+            body = gzip.compress(body)
+            headers = [("Content-Encoding", "gzip")] * layers
+            self.server.script("/v1/echo", 200, body, headers)
+            with self.subTest(layers):
+                if layers > 2:
+                    error = self.error_of(URLError, self.client().get, "echo")
+                    self.assertIn("Content-Encoding", str(error))
+                else:
+                    self.assertEqual(self.client().get("echo").json(), [1])
 
     def test_codings_are_undone_in_whatever_way_they_are_written(self):
         once = gzip.compress(b"[1]")
@@ -7114,6 +7226,12 @@ class CommandOutputTest(CommandCase):
     def test_a_closed_stdout_is_no_reason_to_fail_where_there_is_no_result(self):
         with contextlib.redirect_stdout(None), self.captured_stderr():
             self.assertEqual(oauth2min.main(["logout", "spotify"]), 0)
+
+    def test_a_closed_stdout_takes_no_picture_and_is_no_crash(self):
+        self.server.script("/v1/echo", 200, b"\x89PNG")
+        with contextlib.redirect_stdout(None), self.captured_stderr() as err:
+            self.assertEqual(oauth2min.main(["get", "spotify", "echo"]), 0)
+        self.assertEqual(err.getvalue(), "")
 
     def test_if_stderr_is_closed_stdout_has_the_results_alone(self):
         with self.machine_with_browser() as opened:
