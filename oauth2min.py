@@ -2211,15 +2211,18 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
 _USAGE = """\
 usage: oauth2min COMMAND SERVER ...
 
-  login  SERVER [--scope S] [--redirect-uri URI] [--device] [--no-browser] [-p KEY=VALUE]
-  get    SERVER URL [-p KEY=VALUE] [--pages] [-X METHOD] [--json JSON] [--scope S]
+  login  SERVER [--scope S] [--redirect-uri URI] [--device] [--no-browser]
+         [-p KEY=VALUE]
+  get    SERVER URL [-p KEY=VALUE] [--pages] [-X METHOD] [--json JSON]
+         [--scope S]
   token  SERVER [--scope S]
   logout SERVER
 
-SERVER is an issuer URL or one of: %s.
+SERVER is an issuer URL or one of these:
+%s.
 
   login     logs a user in
-  get       gets something from the API; URL may be relative to the API's base URL
+  get       gets something from the API; URL may be relative to its base URL
   token     prints an access token
   logout    revokes the token and forgets it
 
@@ -2236,8 +2239,8 @@ SERVER is an issuer URL or one of: %s.
   --version, --help
 
 The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and
-SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login, get and
-token act for that user, else for the program itself."""
+SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login,
+get and token act for that user, else for the program itself."""
 
 def main(argv: "list[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Results go to stdout, all else to stderr.
@@ -2278,8 +2281,8 @@ def _parsed(name="", *words):
     stands after -p, which may come several times, is a list of pairs. ValueError: the
     command line is wrong; the message begins with the command's usage."""
     import getopt
-    # The line of this command; "" if there is none.
-    usage = re.findall(f"(?m)^  {re.escape(name)} .*\n|\\Z", _USAGE)[0]
+    # The lines of this command; "" if there is none.
+    usage = re.findall(f"(?m)^  (?! ){re.escape(name)} .*\n(?:   .*\n)*|\\Z", _USAGE)[0]
     _require(name in _COMMANDS, f"{usage}oauth2min: no command {name!r}")
     command, operands, short, long = _COMMANDS[name]
     try:

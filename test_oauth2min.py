@@ -7207,6 +7207,16 @@ class CommandOutputTest(CommandCase):
         ):
             self.assertNotIn(secret, trace)
 
+    def test_help_and_usage_fit_a_terminal_of_80_columns(self):
+        shown, _ = self.output_of_main("--help")
+        with self.captured_stderr() as usage:
+            for command in "login", "get", "token", "logout":
+                self.assertEqual(oauth2min.main([command]), 2)
+        for line in (shown + usage.getvalue()).splitlines():
+            self.assertLessEqual(len(line), 80, line)
+        for option in "--scope S", "-p KEY=VALUE", "--json JSON":
+            self.assertIn(option, usage.getvalue())
+
     def test_the_version_and_the_help_are_results(self):
         version = "oauth2min %s\n" % oauth2min.__version__
         self.assertEqual(self.output_of_main("--version"), (version, ""))
