@@ -492,7 +492,9 @@ class _TokenKeeper:
                 return kept
             try:
                 if self.failure is not failure:
-                    raise self.failure  # of the renewal that we waited for
+                    # Of the renewal that we waited for; each raise would add to its
+                    # traceback.
+                    raise self.failure.with_traceback(None)
                 kept = self.renew(ask, kept)
             except (OSError, OAuth2Error) as error:
                 self.failure = error
@@ -646,8 +648,9 @@ def _code(asked, response, server):
     advice = "check client_id, redirect_uri and scope against what is registered there"
     if fields["error"] == "access_denied":
         advice = "the user or the server said no"
-    secrets = asked.state, asked.code_verifier, fields.get("code")
-    raise _in_their_words(AuthorizationError, _words(fields), secrets, "", advice)
+    raise _in_their_words(AuthorizationError, _words(fields),
+                          (asked.state, asked.code_verifier, fields.get("code")), "",
+                          advice)
 
 def _answer_to(state, response):
     """The fields of an address or its query, if they answer the request with this state.
@@ -1357,10 +1360,10 @@ def _said(found):
 
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""
-    status = response.status_code
     headers = response.headers
     is_limit = "Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0"
-    if status != 429 and not (is_limit and status in (403, 503)):  # GitHub says 403
+    if response.status_code != 429 and not (
+            is_limit and response.status_code in (403, 503)):  # GitHub says 403
         return None
     # The server's clock counts, if it tells. X and GitHub name a time by it, Reddit and the
     # IETF's draft a number of seconds.
@@ -2006,8 +2009,8 @@ def _words(fields):
     text = fields.get("error_description", fields.get("message"))
     if isinstance(error, dict):  # Facebook's has a type and a message
         error, text = error.get("type"), error.get("message")
-    words = error, text, fields.get("error_uri")
-    return [word if word and isinstance(word, str) else None for word in words]
+    return [word if word and isinstance(word, str) else None
+            for word in (error, text, fields.get("error_uri"))]
 
 def _in_their_words(kind, words, secrets, where, advice):
     """An error of this kind, in the server's words as far as they are fit for a message."""

@@ -2231,6 +2231,9 @@ class ManyThreadsTest(ServerCase):
             with self.subTest(trouble):
                 self.assertEqual({type(error) for error in errors}, {kind})
                 self.assert_token_requests(before + 1)
+                for error in errors:  # it does not grow by each who raises it
+                    frames = traceback.extract_tb(error.__traceback__)
+                    self.assertLess(len(frames), 40)
             if kind != LoginRequired:  # it is no verdict for those who come later
                 self.assertTrue(client.access_token())
 
