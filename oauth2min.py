@@ -313,8 +313,9 @@ class Client:
         if token:
             return token
         if self._grant_type == DEVICE_CODE:
-            form = {"scope": self._keeper.scope or None, **parameters}
-            fields = self._endpoint.post("device_authorization_endpoint", form, "user_code")
+            fields = self._endpoint.post(
+                "device_authorization_endpoint",
+                {"scope": self._keeper.scope or None, **parameters}, "user_code")
             self.token = token = _device_token(fields, open_browser, timeout,
                                                self.request_token)
             return token
@@ -359,7 +360,8 @@ class Client:
             form["code_challenge_method"] = "S256"
         more = {**(self._server.get("authorization_parameters") or {}), **parameters}
         for name in more:
-            _require("client_secret" != name not in form,
+            # Least of all a secret: this address is shown, and kept in histories.
+            _require(name not in form and not re.fullmatch(_SECRET_NAMES, name),
                      f"{name} is the client's to set (Client(scope=))")
         endpoint = self._server.endpoint("authorization_endpoint")
         return AuthorizationRequest(_absolute(None, endpoint, {**form, **more}), state,
@@ -573,8 +575,8 @@ class _TokenKeeper:
             kept = self.read(record)
             self.in_store = record
             # A program that asks for more scope now does not take a token with less.
-            is_program = self.owner["grant_type"] == "client_credentials"
-            if not is_program or _covers(kept.scope, self.scope):
+            is_user = self.owner["grant_type"] != "client_credentials"
+            if is_user or _covers(kept.scope, self.scope):
                 self.kept = kept
         return self.kept
 
@@ -751,7 +753,7 @@ def _is_refusal(answer, fields, word):
     is_client = word == "invalid_client" or not word and challenge.startswith("basic")
     is_silent = status != 200 and not answer.content
     is_own = is_silent or fields and " " not in word
-    return bool(is_own) and not is_client and status in (200, 400, 401, 403)
+    return is_own and not is_client and status in (200, 400, 401, 403)
 
 def _token(fields):
     """A Token out of these fields (RFC 6749 section 5.1), with the liberties of servers."""
@@ -1252,11 +1254,13 @@ class _HTTP:
         none."""
         self.tell(request, f"{request.method} {request.full_url}",
                   request.unredirected_hdrs, request.data)
-        request.unredirected_hdrs = {"Host": request.host, "Accept-encoding": "identity",
-                                     "User-agent": self.user_agent,
-                                     **request.unredirected_hdrs}
+        # A copy: what handlers write into it, such as a Cookie, is for this time only.
+        sent = copy.copy(request)
+        sent.unredirected_hdrs = {"Host": request.host, "Accept-encoding": "identity",
+                                  "User-agent": self.user_agent,
+                                  **request.unredirected_hdrs}
         try:
-            answer = self.opener.open(request, timeout=self.timeout)
+            answer = self.opener.open(sent, timeout=self.timeout)
             answer.request = request
             return answer
         except (OSError, HTTPException, ValueError) as error:
@@ -1304,13 +1308,13 @@ class _HTTP:
 def _redirected(request, response):
     """What is to be sent instead (RFC 9110 section 15.4). ResponseError: that is not clear,
     or it cannot be sent twice. UnsafeURL: it must not be sent there."""
-    kept = "(?!Cookie).*"  # the names of the headers that stay: a cookie is chosen anew
+    kept = ".*"  # the names of the headers that stay
     method = request.method
     body = request.data
     if re.fullmatch("30[12] POST|303 (?!HEAD).*", f"{response.status_code} {method}"):
         method = "GET"
         body = None
-        kept = "(?!Content-|Cookie).*"
+        kept = "(?!Content-).*"
     targets = set(response.headers.get_all("Location") or ())
     if len(targets) != 1 or body and not request.is_repeatable():
         raise _response_error(request, response)
@@ -1385,7 +1389,8 @@ def _seconds(value, default=None):
     default."""
     with suppress(ValueError):
         number = float(str(value))  # so true is no number
-        return number if 0 < number < 1e10 else default
+        if 0 < number < 1e10:
+            return number
     return default
 
 # --- HTTP: connections ---
@@ -1950,8 +1955,7 @@ def _redirect_uri(uri):
 def _is_text(value):
     """Whether it is a string, not empty, without line breaks and other control characters,
     that UTF-8 can hold, which half of a surrogate pair it cannot."""
-    return isinstance(value, str) and bool(
-        re.fullmatch("[^\0-\x1f\x7f\ud800-\udfff]+", value))
+    return isinstance(value, str) and re.fullmatch("[^\0-\x1f\x7f\ud800-\udfff]+", value)
 
 def _scope(scope):
     """The scope as it goes over the wire: words with spaces (RFC 6749 section 3.3)."""
@@ -2311,9 +2315,7 @@ def _login(options, server):
     """Logs a user in, if no good token of an earlier login is stored. The file may hold the
     token of another grant, such as the program's own: that one is replaced, but only when
     the login has succeeded, and never if it is another client's."""
-    grant_type = "authorization_code"
-    if "--device" in options:
-        grant_type = DEVICE_CODE
+    grant_type = DEVICE_CODE if "--device" in options else "authorization_code"
     before = _client(options, server)
     _ = before.token  # or a StoreError, before the user is asked
     with _client(options, server, grant_type) as client:
@@ -2405,11 +2407,10 @@ def _client(options, server, grant_type=None):
     store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}"))
     if grant_type is None:
         grant_type = (store.load() or {}).get("grant_type", "client_credentials")
-    trace = (lambda text: _say(f"{text}\n")) if "--trace" in options else None
     return Client(server, client_id, os.environ.get(f"{name}_SECRET") or None, store=store,
                   grant_type=grant_type, scope=options.get("--scope"),
                   redirect_uri=options.get("--redirect-uri", "http://127.0.0.1/callback"),
-                  trace=trace)
+                  trace=(lambda text: _say(f"{text}\n")) if "--trace" in options else None)
 
 def _variable(server):
     """How the variables of a server begin: SPOTIFY_CLIENT for "spotify"."""

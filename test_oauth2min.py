@@ -2688,6 +2688,9 @@ class AuthorizationRequestTest(ServerCase):
             "code_challenge_method",
             "client_id",
             "client_secret",
+            "password",
+            "code_verifier",
+            "refresh_token",
             "scope",
             "response_type",
         ]
@@ -4899,17 +4902,21 @@ class BearerTest(ServerCase):
                 content_type = request.headers["Content-Type"]
                 self.assertEqual(content_type, "application/json")
 
-    def test_a_cookie_of_a_jar_is_chosen_anew_after_a_redirect(self):
+    def test_a_cookie_of_a_jar_is_chosen_anew_whenever_a_request_is_sent_again(self):
         head = b"HTTP/1.1 %s\r\nSet-Cookie: a=%d\r\nLocation: /b\r\n"
         head += b"Content-Length: 0\r\n\r\n"
-        answers = [head % (b"200 OK", 1), head % (b"302 Found", 2), OK]
-        raw = self.start_raw_server(answers)
-        jar = urllib.request.HTTPCookieProcessor()
-        client = self.client_with_token(base_url=raw.url, handlers=[jar])
-        for _ in range(2):
-            client.get("a")
-        cookies = [re.findall(b"Cookie: (.*)\r", heard) for _, heard in raw.heard]
-        self.assertEqual(cookies, [[], [b"a=1"], [b"a=2"]])
+        for again in b"302 Found", b"401 Unauthorized":
+            answers = [head % (b"200 OK", 1), head % (again, 2), OK]
+            raw = self.start_raw_server(answers)
+            jar = urllib.request.HTTPCookieProcessor()
+            client = self.client_with_token(base_url=raw.url, handlers=[jar])
+            client.token = Token(HUSH, refresh_token=HUSH)
+            client.request_token = lambda *_, **more: Token(HUSH + "2")
+            for _ in range(2):
+                client.get("a")
+            cookies = [re.findall(b"Cookie: (.*)\r", heard) for _, heard in raw.heard]
+            with self.subTest(again):
+                self.assertEqual(cookies, [[], [b"a=1"], [b"a=2"]])
 
     def test_a_head_stays_one(self):
         request = self.request_after_redirect(303, "HEAD")
