@@ -1547,7 +1547,7 @@ def _blocks(body, headers):
     """The body in blocks, after its length was written into the headers: that is measured,
     never taken from the caller. What cannot be measured, a pipe or an iterator, goes
     through memory, for many servers take nothing without a length."""
-    if not getattr(body, "seekable", bool)():
+    if not getattr(body, "seekable", bool)():  # bool() is False
         body = io.BytesIO(body if hasattr(body, "decode") else b"".join(body))
     start = body.tell()
     end = body.seek(0, io.SEEK_END)
@@ -2288,7 +2288,7 @@ def _parsed(name="", *words):
     stands after -p, which may come several times, is a list of pairs. ValueError: the
     command line is wrong; the message begins with the command's usage."""
     import getopt
-    # The lines of this command; "" if there is none.
+    # The lines of this command, which end where the next one begins; "" if there is none.
     usage = re.findall(f"(?m)^  (?! ){re.escape(name)} .*\n(?:   .*\n)*|\\Z", _USAGE)[0]
     _require(name in _COMMANDS, f"{usage}oauth2min: no command {name!r}")
     command, operands, short, long = _COMMANDS[name]

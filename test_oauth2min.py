@@ -3710,6 +3710,22 @@ class TokenFileTest(Case):
         with file.lock():
             file.save(record)
 
+    @needs_posix
+    def test_a_link_that_is_laid_at_the_last_moment_is_not_followed(self):
+        self.write("victim", b"mine")
+        remove = os.unlink
+
+        def remove_then_lay_a_link(path):
+            with contextlib.suppress(FileNotFoundError):
+                remove(path)
+            if not os.path.lexists(path):
+                os.symlink(self.path("victim"), path)
+
+        with mock.patch("os.unlink", remove_then_lay_a_link):
+            self.error_of(FileExistsError, self.file.save, {"a": 1})
+        with open(self.path("victim"), "rb") as file:
+            self.assertEqual(file.read(), b"mine")
+
     def test_it_loads_what_was_saved(self):
         record = {"token": {"access_token": "ü", "raw": {"x": [1.5, None, True]}}}
         self.save(record)
