@@ -2426,6 +2426,16 @@ class StoreTest(ServerCase):
             self.assertIn(path, str(warning.message))
         return result
 
+    def test_a_program_that_wants_more_scope_does_not_take_a_token_with_less(self):
+        store = MemoryStore()
+        one = SCOPE.split()[0]
+        for scope, requests in (one, 1), (one, 1), (SCOPE, 2), (one, 2):
+            client = self.client(scope=scope, store=store)
+            self.assertTrue(client.access_token())
+            with self.subTest(scope):
+                self.assert_token_requests(requests)
+        self.assertEqual(self.server.forms()[-1]["scope"], SCOPE)
+
     @needs_proc
     def test_in_a_folder_that_is_read_only_the_token_goes_on_in_memory(self):
         path = "/proc/oauth2min-token.json"
@@ -4821,6 +4831,16 @@ class BearerTest(ServerCase):
         self.assert_token_requests(1)
         self.assertEqual(len(self.other.requests), 1)
 
+    def test_a_body_does_not_go_on_to_another_origin(self):
+        for status in 307, 308:
+            self.server.script(
+                "/v1/old", status, "", {"Location": self.other.url + "/v1/echo"}
+            )
+            self.error_of(
+                UnsafeURL, self.client_with_token().post, "old", json={"a": 1}
+            )
+        self.assertEqual(self.other.connections, 0)
+
     @needs_ssl
     def test_a_redirect_from_https_to_http_is_refused(self):
         secure, context = self.start_tls_server()
@@ -5703,6 +5723,16 @@ class StreamTest(ServerCase):
         client.get("x")
         self.assertEqual(raw.accepted, 2)
 
+    def test_nor_where_nothing_said_how_long_the_body_is(self):
+        def pause(connection, request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n01234")
+            connection.recv(1)
+
+        _, client = self.raw_server_and_client([pause], timeout=0.2)
+        with client.open("x") as stream:
+            for _ in range(2):
+                self.error_of(URLError, stream.read)
+
     def test_a_stream_may_outlive_its_client_and_then_closes_its_connection(self):
         raw = self.start_raw_server([OK])
         client = Client({"token_endpoint": raw.url}, "i", base_url=raw.url)
@@ -6091,6 +6121,15 @@ class RateLimitTest(ServerCase):
                 error = self.error_of(kind, client.get, "echo")
                 if seconds:
                     self.assertAlmostEqual(error.retry_after, seconds, delta=3)
+
+    def test_a_file_is_not_sent_again_for_it_is_used_up(self):
+        self.server.script("/v1/echo", 429, "", {"Retry-After": "1"})
+        client = self.client_with_token(max_wait=60)
+        url = self.server.url + "/v1/echo"
+        request = urllib.request.Request(url, io.BytesIO(b"abc"), method="PUT")
+        self.error_of(RateLimited, client.open, request)
+        bodies = [request.body for request in self.server.requests]
+        self.assertEqual(bodies, [b"abc"])
 
     def test_the_clock_of_the_server_counts_for_a_date(self):
         client = self.client()
@@ -6642,6 +6681,15 @@ class DiscoveryTest(ServerCase):
 
     RFC8414 = "/.well-known/oauth-authorization-server"
     OPENID = "/.well-known/openid-configuration"
+
+    def test_metadata_say_only_what_rfc_8414_has_a_name_for(self):
+        found = discover(self.server.url)
+        own = {"pkce": False, "authorization_parameters": {"prompt": "none"}}
+        self.server.script(self.RFC8414, 200, {**found, **own})
+        client = Client(self.server.url, "fake-public")
+        query = query_of(client.authorization_request().url)
+        self.assertIn("code_challenge", query)
+        self.assertNotIn("prompt", query)
 
     def test_the_address_of_rfc_8414_comes_first_and_openids_next_also_for_a_path(self):
         for path in "", "/", "/tenant/one", "/tenant/":
