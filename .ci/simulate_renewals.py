@@ -55,6 +55,7 @@ def scenarios():
     visitors = [spec("logout", ("logout",)), spec("login", ("login",))]
     quiet = {"revocation": False}
     without_withdrawal = tuple(kind for kind in TROUBLES if kind != "withdrawn")
+    without_time = tuple(kind for kind in TROUBLES if not kind.startswith("clock"))
     return [
         scenario("two users, the token expired", *two),
         scenario("two users, the token expires", *warm, is_warm=True, start="good", expiries=1),
@@ -82,12 +83,13 @@ def scenarios():
         scenario("two programs, one with more scope", spec("A", twice, grant_type=PROGRAM),
                  spec("B", twice, grant_type=PROGRAM, scope="more"), start="none", faults=0,
                  expiries=1),
-        scenario("two threads", spec("A", *one_each)),
+        scenario("two threads", spec("A", *one_each), troubles=without_time),
         scenario("two threads and another client", spec("A", *one_each), spec("B", ("get",)),
                  troubles=("answer lost", "busy", "save fails", "load fails")),
         scenario("two threads, the server has ended the token", spec("A", *one_each),
-                 start="over"),
-        scenario("two threads, it is time to renew", spec("A", *one_each), start="early"),
+                 start="over", troubles=("busy",)),
+        scenario("two threads, it is time to renew", spec("A", *one_each), start="early",
+                 troubles=("busy", "dies")),
         scenario("two threads, an API that refuses all tokens", spec("A", twice, ("get",)),
                  start="good", api="refuses", faults=0),
         scenario("a user whose trace looks at the token", spec("A", twice, trace=True),
@@ -308,7 +310,7 @@ def random_scenario(dice):
                   for _ in range(dice.randint(1, 3)))
             for _ in range(dice.choice([1, 1, 2]))
         ]
-        specs.append(spec(name, *threads, revocation=revocation, trace=dice.random() < 0.1))
+        specs.append(spec(name, *threads, revocation=revocation))
     return scenario(
         "by dice", *specs, start=dice.choice(["good", "early", "expired", "over"]),
         expiries=dice.randint(0, 2), faults=dice.randint(0, 4),
@@ -326,15 +328,149 @@ def by_dice(forest, seed, runs):
             steps += len(search.by_dice(dice))
         except Found as found:
             shortest = search.shortest(found)
-            shortest.scenario = shortest.scenario._replace(
-                name="%s %r" % ("by dice:", shortest.scenario))
+            plan = ["%s: %s" % (one.name, one.threads) for one in search.scenario.specs]
+            shortest.scenario = search.scenario._replace(
+                name="run %d with dice: %s" % (number, ", ".join(plan)))
             raise shortest from None
     return steps
 
 
 # --- Mutants -------------------------------------------------------------------------------
 
-MUTANTS = []
+# A rule of the code; how it reads, and how it reads without the rule; the scenario that finds
+# that at once.
+Mutant = namedtuple("Mutant", "rule text instead where")
+MUTANTS = [Mutant(*mutant) for mutant in (
+    ("a good token is used without a lock",
+     "if kept and rejected is None and kept.is_good():", "if False:", ""),
+    ("a token counts until it is time to renew it",
+     "return self.renew_at is None or time.time() < self.renew_at", "return True",
+     "that gives the same token again"),
+    ("who waited for the lock looks again",
+     "if kept and kept.is_good() and kept.token.access_token != rejected:", "if False:", ""),
+    ("a rejected token is not given again",
+     " and kept.token.access_token != rejected:", ":", "has ended"),
+    ("who waited for a renewal that failed gets its error",
+     "if self.failure is not failure:", "if False:", "two threads and"),
+    ("a renewal that failed is remembered", "self.failure = error", "pass", "two threads and"),
+    ("a failure counts for those who waited for it, and no longer",
+     "if self.failure is not failure:", "if self.failure:", "two users, the token expired"),
+    ("if an early renewal fails, the old token is used",
+     "if rejected or not is_early:", "if True:", "time to renew"),
+    ("a token that has ended is not used, though its renewal fails",
+     "is_early = kept and kept.is_alive()", "is_early = kept", "gives the same token again"),
+    ("a refusal is no trouble that will pass",
+     " and not isinstance(error, LoginRequired)", "", "time to renew"),
+    ("an API that refuses every token costs one renewal",
+     "self.unproven = {kept.token", "self.unsaid = {kept.token", "API that refuses"),
+    ("a program asks anew", 'if self.owner["grant_type"] != "client_credentials":', "if True:",
+     "two programs"),
+    ("a refused token is forgotten", """                self.kept = None
+                if kept:""", "                if kept:", "withdraws"),
+    ("the store learns that the access token is over",
+     "self.save(kept._replace(renew_at=0))", "pass", ""),
+    ("the old refresh token stays where no new one is sent",
+     "refresh_token=new.refresh_token or old.refresh_token", "refresh_token=new.refresh_token",
+     "does not rotate"),
+    ("a token that is given again lives no longer",
+     "if new.access_token == old.access_token:", "if False:", "the same token again"),
+    ("trouble that will pass is no refusal", "if not error._refused:", "if False:", ""),
+    ("after a refusal the store may have a newer token",
+     "if newer is None or newer.token == kept.token:", "if True:", "without locks"),
+    ("after a refusal the store is asked again", "newer = self.newest()", "newer = kept",
+     "without locks"),
+    ("what is newer may be over, too", "return newer if newer.is_good() else",
+     "return newer if True else", "without locks"),
+    ("one thread at a time", "with self.locks.setdefault(process, threading.RLock()):",
+     "if True:", "two threads and"),
+    ("the same thread may come in twice",
+     "if self.store is None or self.inside == process:", "if self.store is None:", "trace"),
+    ("the same thread may have the lock twice", "threading.RLock()", "threading.Lock()", "trace"),
+    ("whoever comes after is not inside", """            finally:
+                self.inside = None""", """            finally:
+                pass""", ""),
+    ("one process at a time", "with self.store.lock():", "if True:", ""),
+    ("a logout of another process counts",
+     "self.kept = self.in_store = None", "pass", "nothing is revoked"),
+    ("a client that has seen no record is not logged out", "if self.in_store is not None:",
+     "if True:", "disk refuses"),
+    ("a record of another process counts", "elif record != self.in_store:", "elif False:", ""),
+    ("what could not be saved is newer than the store",
+     "elif record != self.in_store:", "else:", "disk refuses"),
+    ("what was read is remembered", "            self.in_store = record\n            # A",
+     "            # A", ""),
+    ("a program that wants more scope asks anew",
+     "if is_user or _covers(kept.scope, self.scope):", "if True:", "more scope"),
+    ("a user's token counts, whatever its scope",
+     "if is_user or _covers(kept.scope, self.scope):", "if False:", ""),
+    ("another client's record is not read", "if record.get(key) != self.owner[key]", "if False",
+     "one file"),
+    ("a token is renewed early", "early = min(MARGIN,", "early = min(0,", ""),
+    ("it is saved, and then used", """        try:
+            self.save(kept)
+        finally:
+            self.kept = kept""", """        self.kept = kept
+        self.save(kept)""", "two threads and"),
+    ("it is saved", "            self.store.save(record)", "            pass", ""),
+    ("it is used", """        finally:
+            self.kept = kept
+        return""", """        finally:
+            pass
+        return""", ""),
+    ("a store that fails does no harm", "except Exception as error:  # whatever",
+     "except KeyError as error:  # whatever", "disk refuses"),
+    ("what could not be saved is not in the store", """            self.store.save(record)
+            self.in_store = record""", """            self.in_store = record
+            self.store.save(record)""", "disk refuses"),
+    ("what was saved is in the store", """            self.store.save(record)
+            self.in_store = record""", "            self.store.save(record)", ""),
+    ("a 401 renews the token",
+     "if answer.code != 401 or not is_home or time.monotonic() < until:", "if True:",
+     "has ended"),
+    ("a token that was accepted may be renewed again",
+     "self._keeper.unproven.pop(kept.token.access_token, None)", "pass", "has ended"),
+    ("a logout forgets", "self._keeper.keep(None)", "pass", "nothing is revoked"),
+    ("a login asks nobody while there is a good token",
+     "token = None if parameters else self._usable_token()", "token = None", "logs in"),
+    ("a login looks into the store", "kept = self._keeper.good(self.request_token)\n",
+     "kept = self._keeper.kept\n", "logs in"),
+)]
+
+
+def check_mutants(source):
+    """Returns how many were not found."""
+    left = 0
+    for mutant in MUTANTS:
+        since = time.process_time()
+        if source.count(mutant.text) != 1:
+            print("DOES NOT APPLY: %s: %r" % (mutant.rule, mutant.text))
+            left += 1
+            continue
+        found = broken(source.replace(mutant.text, mutant.instead), mutant.where)
+        seconds = time.process_time() - since
+        if found:
+            print("%5.1f s  without %r: %s" % (seconds, mutant.rule, found.broken.rule))
+            print("         %d steps: %s" % (len(found.steps), found.scenario.name), flush=True)
+        else:
+            left += 1
+            print("%5.1f s  NOT FOUND: without %r" % (seconds, mutant.rule), flush=True)
+    return left
+
+
+def broken(source, where):
+    """The first rule that a mutant breaks, or None."""
+    forest = Forest(source)
+    try:
+        everywhere = scenarios()
+        everywhere.sort(key=lambda each: where not in each.name)
+        for each in everywhere:
+            Search(forest, each).all()
+        by_dice(forest, SEED, RUNS)
+    except Found as found:
+        return found
+    finally:
+        forest.close()
+    return None
 
 
 # --- The program ---------------------------------------------------------------------------
@@ -349,6 +485,8 @@ def main():
     options = parser.parse_args()
     with open(MODULE, encoding="utf-8") as file:
         source = file.read()
+    if options.mutants:
+        return check_mutants(source)
     start = time.process_time()
     forest = Forest(source)
     total = [0, 0, 0]
@@ -364,6 +502,15 @@ def main():
         total = [sum(pair) for pair in zip(total, counts)]
         print("%8d worlds %9d moves %.1e orders  %4.1f s  %s"
               % (*counts, time.process_time() - since, each.name), flush=True)
+    if not options.only:
+        since = time.process_time()
+        try:
+            steps = by_dice(forest, options.seed, options.runs)
+        except Found as found:
+            print(found)
+            return 1
+        print("%8d runs with dice, %d steps, %.1f s"
+              % (options.runs, steps, time.process_time() - since))
     print(total, len(forest.nodes), forest.runs, "%.1f s" % (time.process_time() - start))
     forest.close()
     return 0

@@ -472,7 +472,8 @@ class Simulation:
     def judge_asking(self, world, place, number):
         thread = world.procs[place].threads[number]
         record = world.store and json.loads(world.store)
-        if record and not thread.trouble and not thread.was_refused and self.settings.locks:
+        is_usual = not (thread.trouble or thread.was_refused or world.unsaved)
+        if record and is_usual and self.settings.locks:
             is_told = record["renew_at"] == 0
             require(is_told or not self.is_renewable(world, record), NO_ASKING,
                     "%s asks" % world.procs[place].spec.name)

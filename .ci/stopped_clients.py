@@ -24,6 +24,7 @@ from urllib.response import addinfourl
 
 PARKED = 200        # processes that wait in a node; more would be too many threads
 PATIENCE = 60       # seconds; only code that hangs outside of the simulation takes so long
+SETTINGS = {"_http", "_server", "_endpoint", "_headers", "owner", "store"}  # do not change
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 ADDRESS = "https://server.test"
 SERVER = {
@@ -198,7 +199,6 @@ class Worker(threading.Thread):
         self.go.acquire()
         self.point = None
         self.doing = None       # the number and the word of its action
-        self.met = ()           # in this action: each answer, and the memory that it found
         self.mutex = None       # which it waits for
         self.answer = None
         self.is_killed = False
@@ -254,7 +254,6 @@ class Process:
     def __init__(self, module, spec):
         self.spec = spec
         self.clock = self.monotonic = 0
-        self.errors = []
         self.turn = threading.Semaphore(0)
         server = dict(SERVER)
         if spec.revocation:
@@ -268,6 +267,7 @@ class Process:
             handlers=[Network(), ProxyHandler({})],
             trace=(lambda text: self.client.token) if spec.trace else None,
         )
+        self.errors = []
         self.workers = [Worker(self, *work) for work in zip(spec.threads, spec.first)]
         for worker in self.workers:
             worker.start()
@@ -290,12 +290,12 @@ class Process:
     def give(self, number, answer):
         worker = self.workers[number]
         worker.answer = answer
-        worker.met += ((answer, self.memory()),)
         self.clock, self.monotonic = answer.clock, answer.monotonic
         worker.go.release()
         self.wait()
-        if worker.point[0] in ("begin", "end"):
-            worker.met = ()
+        for error in vars(self.client._keeper).values():
+            if isinstance(error, BaseException) and error not in self.errors:
+                self.errors.append(error)  # the code asks whether it is the same one
 
     def memory(self):
         """What the threads share, as a number."""
@@ -305,15 +305,13 @@ class Process:
         kind = type(value)
         if isinstance(value, dict):
             return tuple((name, self.picture(value[name])) for name in sorted(value, key=str)
-                         if name not in ("_http", "http"))
+                         if name not in SETTINGS)
         if isinstance(value, (tuple, list)):
             return kind.__name__, tuple(map(self.picture, value))
         if isinstance(value, Mutex):
             owner = value.owner and self.workers.index(value.owner)
             return "Mutex", owner, value.count
         if isinstance(value, BaseException):
-            if value not in self.errors:
-                self.errors.append(value)  # the code may ask whether it is the same one
             return kind.__name__, self.errors.index(value)
         if kind.__module__ == "simulated":
             return kind.__name__, self.picture(vars(value))
@@ -321,12 +319,6 @@ class Process:
             return kind.__name__, value
         return kind.__name__
 
-    def state(self):
-        """All that settles what the process will do. Between two points a thread is alone:
-        what it does there is settled by its answer, by the memory that it finds, and by what
-        it did before in this action."""
-        threads = tuple((worker.doing, worker.met) for worker in self.workers)
-        return self.spec, self.points(), threads, self.memory()
 
     def end(self):
         for worker in self.workers:
@@ -342,17 +334,35 @@ class Node:
     """A process after some answers. It is equal to itself alone, for there is no other node
     with the same state."""
 
-    __slots__ = "spec", "way", "depth", "points", "doing", "waiting", "after", "process"
+    __slots__ = ("spec", "way", "depth", "points", "doing", "waiting", "memory", "met", "after",
+                 "process")
 
-    def __init__(self, way, depth, process):
+    def __init__(self, way, process):
         self.spec = process.spec
         self.way = way          # how to come here: the node before, the thread, its answer
-        self.depth = depth
+        self.depth = way[0].depth + 1 if way else 0
         self.points = process.points()
         self.doing = tuple(worker.doing for worker in process.workers)
         self.waiting = process.waiting()
+        self.memory = process.memory()
+        self.met = tuple(map(self.met_by, range(len(self.points))))
         self.after = {}
         self.process = None     # that stands here
+
+    def met_by(self, number):
+        """In this action of the thread: each answer, and the memory that it found."""
+        if not self.way or self.points[number][0] in ("begin", "end"):
+            return ()
+        before, other, answer = self.way
+        if other == number:
+            return before.met[number] + ((answer, before.memory),)
+        return before.met[number]
+
+    def state(self):
+        """All that settles what the process will do. Between two points a thread is alone:
+        what it does there is settled by its answer, by the memory that it finds, and by what
+        it did before in this action."""
+        return self.spec, self.points, self.doing, self.met, self.memory
 
 
 class Forest:
@@ -368,7 +378,8 @@ class Forest:
 
     def root(self, spec):
         if spec not in self.roots:
-            self.roots[spec] = self.node(None, 0, Process(self.module, spec))
+            process = Process(self.module, spec)
+            self.roots[spec] = self.park(Node(None, process), process)
         return self.roots[spec]
 
     def next(self, node, number, answer):
@@ -379,17 +390,10 @@ class Forest:
             process = self.process_at(node)
             process.give(number, answer)
             self.runs += 1
-            after = self.node((node, number, answer), node.depth + 1, process)
-            node.after[step] = after
+            new = Node((node, number, answer), process)
+            after = self.nodes.setdefault(new.state(), new)
+            node.after[step] = self.park(after, process)
         return after
-
-    def node(self, way, depth, process):
-        state = process.state()
-        node = self.nodes.get(state)
-        if node is None:
-            node = self.nodes[state] = Node(way, depth, process)
-        self.park(node, process)
-        return node
 
     def process_at(self, node):
         if node.process:
@@ -412,11 +416,12 @@ class Forest:
         """A process that stands there need not be brought there again."""
         if node.process:
             process.end()
-            return
+            return node
         node.process = process
         self.parked[node] = None
         if len(self.parked) > PARKED:
             self.end(next(iter(self.parked)))
+        return node
 
     def end(self, node):
         del self.parked[node]
