@@ -35,6 +35,7 @@ ANOTHER = "after a 401 comes another token, or an error if there was one already
 NO_WALL = "after a refusal the next login asks the user, and then all is well"
 NO_ASKING = "while there is a usable token, login() asks nobody"
 NO_ERROR = "there is no error without a trouble"
+REFUSED = "after a refusal the old token is not used"
 OWN = "the token of another client is neither used nor replaced"
 SCOPE = "a token has the scope that its client asks for"
 
@@ -463,6 +464,8 @@ class Simulation:
         require(token not in thread.calls, ANOTHER, "%s uses %s again" % (who, token))
         if self.settings.repeats and not world.skew:
             require(issue.end >= thread.since, DEAD, "%s uses %s" % (who, token))
+        is_alive = world.families[issue.family].is_alive
+        require(is_alive or not thread.was_refused, REFUSED, "%s uses %s" % (who, token))
         is_out = world.families[issue.family].logged_out and thread.saw_nothing
         require(not is_out, FINAL, "%s uses %s, and has seen the store empty" % (who, token))
         require(not thread.stranger, OWN, "%s uses %s" % (who, token))
@@ -611,6 +614,8 @@ class Simulation:
         who = self.name(proc, number)
         if outcome == "LoginRequired":
             self.judge_login_required(world, place, thread, who)
+            if not thread.waited:
+                world = self.failed(world, place, number)
             can_know = self.settings.locks and not world.unsaved
             learned = thread.was_refused or bool(thread.calls)
             return world._replace(told=world.told or learned and can_know)
@@ -638,6 +643,8 @@ class Simulation:
             return
         if world.unsaved and any("logout" in actions for actions in spec.threads):
             return  # it has logged out, though the store does not know of it
+        if thread.waited:
+            return  # the error of the renewal, though somebody may have logged in since
         if world.store is None:
             require(world.emptied, NEEDED, "nobody has emptied the store of %s" % who)
             return
