@@ -18,7 +18,7 @@ from stopped_clients import DEVICE_CODE, Forest, Spec
 
 MODULE = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "oauth2min.py")
 SEED = 1
-RUNS = 3000         # with dice
+RUNS = 1000         # with dice
 PROGRAM = "client_credentials"
 LATER = 100         # seconds after the login
 
@@ -359,7 +359,7 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("if an early renewal fails, the old token is used",
      "if rejected or isinstance(error, LoginRequired)", "if True", "time to renew"),
     ("a token that has ended is not used, though its renewal fails",
-     "time.time() >= (end or 0):", "False:", "the token expired"),
+     "time.time() >= (end or 0):", "False:", "two programs"),
     ("a refusal is no trouble that will pass",
      " or isinstance(error, LoginRequired)", "", "time to renew"),
     ("an API that refuses every token costs one renewal",

@@ -108,6 +108,9 @@ class Simulation:
     def __init__(self, forest, settings):
         self.forest = forest
         self.settings = settings
+        # Whether a client knows the end of a token exactly: no time passes while an answer
+        # is on its way.
+        self.is_exact = settings.repeats or not settings.locks
 
     # --- Building worlds ---
 
@@ -136,7 +139,7 @@ class Simulation:
         for place, orphan in enumerate(world.orphans):
             found.append((("server", "gets the late request", orphan[1]),
                           lambda orphan=orphan: self.late_effect(world, orphan)))
-        if world.expiries and not (self.settings.repeats and self.is_answer_on_its_way(world)):
+        if world.expiries and not (self.is_exact and self.is_answer_on_its_way(world)):
             found.append((("time", "passes", self.settings.passes),
                           lambda: world._replace(now=world.now + self.settings.passes,
                                                  expiries=world.expiries - 1)))
@@ -145,7 +148,7 @@ class Simulation:
         return found
 
     def is_answer_on_its_way(self, world):
-        """Then the client takes the token for younger than it is, if time passes."""
+        """If time passes then, the client takes the token for younger than it is."""
         return any(isinstance(thread.flight, Reply)
                    for proc in world.procs for thread in proc.threads)
 
@@ -462,7 +465,7 @@ class Simulation:
         issue = world.issues[serial(token)]
         require(issue.is_saved or issue.is_lost, SAVED, "%s uses %s" % (who, token))
         require(token not in thread.calls, ANOTHER, "%s uses %s again" % (who, token))
-        if self.settings.repeats and not world.skew:
+        if self.is_exact and not world.skew:
             require(issue.end >= thread.since, DEAD, "%s uses %s" % (who, token))
         is_alive = world.families[issue.family].is_alive
         require(is_alive or not thread.was_refused, REFUSED, "%s uses %s" % (who, token))
@@ -652,6 +655,7 @@ class Simulation:
         require(not self.is_renewable(world, record), NEEDED, "%s could renew" % who)
         token = record["token"]["refresh_token"]
         if token is None:
+            require(not self.settings.has_refresh, NEEDED, "%s had a refresh token" % who)
             return
         family = world.issues[serial(token)].family
         if world.families[family].is_alive:
