@@ -69,6 +69,13 @@ def scenarios():
         scenario("a user whose disk refuses, somebody logs out, nothing is revoked",
                  spec("A", thrice, **quiet), visitors=all_of(visitors, **quiet), faults=2,
                  expiries=1, troubles=("visitor", "save fails", "save fails late")),
+        scenario("a user who logs in here, the disk refuses, somebody logs out",
+                 spec("A", ("login", "get", "get"), **quiet), start="none", expiries=1, faults=2,
+                 visitors=all_of(visitors[:1], **quiet), troubles=("visitor", "save fails")),
+        scenario("two users, one calls refresh()", spec("A", ("get", "get", "refresh")),
+                 spec("B", thrice), is_warm=True, start="good", expiries=1, faults=0),
+        scenario("two users, one with more scope", spec("A", twice),
+                 spec("B", twice, scope="more")),
         scenario("two users, a server that does not rotate", *two, rotates=False,
                  expiries=1, troubles=("dies", "save fails")),
         scenario("two users, a server without refresh tokens", *two, has_refresh=False,
@@ -174,7 +181,10 @@ class Search:
     def all(self):
         """Goes through all worlds, the nearest first; returns how many worlds, how many
         moves, and how many different orders of moves from the first to a last one."""
-        first = self.start()
+        try:
+            first = self.start()
+        except Broken as broken:
+            raise Found(self.scenario, broken, []) from None
         came = {first: None}
         waiting = deque([first])
         after = {}
@@ -307,7 +317,7 @@ def random_scenario(dice):
     revocation = dice.random() < 0.5
     for name in "ABCD"[:dice.choice([3, 4])]:
         threads = [
-            tuple(dice.choice(["get"] * 6 + ["access_token", "login", "logout", "look"])
+            tuple(dice.choice(["get"] * 6 + ["access_token", "refresh", "login", "logout", "look"])
                   for _ in range(dice.randint(1, 3)))
             for _ in range(dice.choice([1, 1, 2]))
         ]
@@ -385,8 +395,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("one thread at a time", "with self.locks.setdefault(process, threading.RLock()):",
      "if True:", "two threads and"),
     ("the same thread may come in twice",
-     "if self.store is None or self.inside == process:", "if self.store is None:", "trace"),
-    ("the same thread may have the lock twice", "threading.RLock()", "threading.Lock()", "trace"),
+     "if self.store is None or self.inside == process:", "if self.store is None:", "signals"),
+    ("the same thread may have the lock twice", "threading.RLock()", "threading.Lock()", "signals"),
     ("whoever comes after is not inside", """            finally:
                 self.inside = None""", """            finally:
                 pass""", ""),
@@ -394,7 +404,7 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("a logout of another process counts",
      "self.kept = self.in_store = None", "pass", "nothing is revoked"),
     ("a client that has seen no record is not logged out", "if self.in_store is not None:",
-     "if True:", "disk refuses"),
+     "if True:", "logs in here"),
     ("a record of another process counts", "elif record != self.in_store:", "elif False:", ""),
     ("what could not be saved is newer than the store",
      "elif record != self.in_store:", "else:", "disk refuses"),
@@ -404,10 +414,10 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "or _covers(kept.scope, self.scope)", "or True", "more scope"),
     ("a user's token counts, whatever its scope",
      """if (self.owner["grant_type"] != "client_credentials"\n                    or""",
-     "if (False or", ""),
+     "if (False or", "users, one with more scope"),
     ("another client's record is not read", "if {**record, **self.owner} == record:", "if True:",
      "one file"),
-    ("a token is renewed early", "early = min(MARGIN,", "early = min(0,", ""),
+    ("a token is renewed early", "early = min(MARGIN,", "early = min(0,", "time to renew"),
     ("it is saved, and then used", """        try:
             self.save(kept)
         finally:
@@ -425,17 +435,20 @@ MUTANTS = [Mutant(*mutant) for mutant in (
             self.in_store = record""", """            self.in_store = record
             self.store.save(record)""", "disk refuses"),
     ("what was saved is in the store", """            self.store.save(record)
-            self.in_store = record""", "            self.store.save(record)", ""),
+            self.in_store = record""", "            self.store.save(record)", "logs in here"),
     ("a 401 renews the token",
      "if answer.code != 401 or not is_home or is_new:", "if True:",
      "has ended"),
     ("a token that was accepted may be renewed again",
      "keeper.unproven.pop(access_token, None)", "pass", "has ended"),
+    ("who calls refresh() looks into the store first",
+     "self._keeper.renew(self.request_token, self._keeper.newest())",
+     "self._keeper.renew(self.request_token, self._keeper.kept)", "refresh()"),
     ("a logout forgets", "self._keeper.keep(None)", "pass", "nothing is revoked"),
     ("a login asks nobody while there is a good token",
      "token = None if parameters else self._usable_token()", "token = None", "logs in"),
     ("a login looks into the store", "kept = self._keeper.good(self.request_token)\n",
-     "kept = self._keeper.kept\n", "logs in"),
+     "kept = self._keeper.kept\n", ""),
 )]
 
 

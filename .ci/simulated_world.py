@@ -15,7 +15,7 @@ from stopped_clients import DEVICE_CODE, Answer
 LIFE = 3600         # seconds, of an access token
 MARGIN = 30         # the client renews this much earlier
 START = 10**9       # the time at first
-JUMP = 4000         # seconds, of a clock that is set forward or back
+JUMP = 4000         # seconds, of a clock that is set forward; back it is one more
 ENDLESS = 400       # points; no client has so much to do
 
 # --- The rules ---------------------------------------------------------------------------
@@ -31,13 +31,14 @@ FINAL = "a logout is final"
 SAVED = "a token is saved before it is used"
 EARLY = "while a token is good, a renewal that fails for a while does no harm"
 DEAD = "a token that has ended is not used"
+TIMELY = "a token that will end soon is renewed before it is used"
 ANOTHER = "after a 401 comes another token, or an error if there was one already"
 NO_WALL = "after a refusal the next login asks the user, and then all is well"
 NO_ASKING = "while there is a usable token, login() asks nobody"
 NO_ERROR = "there is no error without a trouble"
 REFUSED = "after a refusal the old token is not used"
 OWN = "the token of another client is neither used nor replaced"
-SCOPE = "a token has the scope that its client asks for"
+SCOPE = "a program's token has the scope that it asks for"
 
 
 class Broken(Exception):
@@ -70,8 +71,9 @@ Family = namedtuple("Family", "is_alive current logged_out")
 # tokens are called by it. by: the process that asked. lost: something befell it before it was
 # in the store. keeper: the process that has such a one in memory.
 Issue = namedtuple("Issue", "family scope end is_over is_used by is_saved is_lost keeper came")
-# seen: the families that it has seen in the store.
-Proc = namedtuple("Proc", "spec node threads is_here seen renewals")
+# seen: the families that it has seen in the store. accepted: the last access token
+# that the API took from it.
+Proc = namedtuple("Proc", "spec node threads is_here seen renewals accepted")
 # flight: of its token request: None, "sent", or the answer on its way. calls: the access
 # tokens that it sent to the API in this action. since: when it decided on one. The others are what it met in this action.
 Thread = namedtuple(
@@ -108,16 +110,13 @@ class Simulation:
     def __init__(self, forest, settings):
         self.forest = forest
         self.settings = settings
-        # Whether a client knows the end of a token exactly: no time passes while an answer
-        # is on its way.
-        self.is_exact = settings.repeats or not settings.locks
 
     # --- Building worlds ---
 
     def world(self, specs, visitors=(), expiries=0, faults=0):
         procs = tuple(
             Proc(spec, self.forest.root(spec), (IDLE,) * len(spec.threads), spec in specs,
-                 frozenset(), 0)
+                 frozenset(), 0, None)
             for spec in (*specs, *visitors)
         )
         return World(START, 0, None, None, (), (), procs, (), expiries, faults, True, False, False)
@@ -139,7 +138,7 @@ class Simulation:
         for place, orphan in enumerate(world.orphans):
             found.append((("server", "gets the late request", orphan[1]),
                           lambda orphan=orphan: self.late_effect(world, orphan)))
-        if world.expiries and not (self.is_exact and self.is_answer_on_its_way(world)):
+        if world.expiries and not (self.settings.repeats and self.is_answer_on_its_way(world)):
             found.append((("time", "passes", self.settings.passes),
                           lambda: world._replace(now=world.now + self.settings.passes,
                                                  expiries=world.expiries - 1)))
@@ -455,6 +454,7 @@ class Simulation:
         calls = world.procs[place].threads[number].calls + (token,)
         world = self.with_thread(world, place, number, calls=calls, waited=False)
         if self.settings.api == "good" and self.is_valid(world, issue):
+            world = world._replace(procs=replaced(world.procs, place, accepted=token))
             return self.give(world, place, number, (200, "{}"))
         return self.give(world, place, number, (401, ""))
 
@@ -465,15 +465,20 @@ class Simulation:
         issue = world.issues[serial(token)]
         require(issue.is_saved or issue.is_lost, SAVED, "%s uses %s" % (who, token))
         require(token not in thread.calls, ANOTHER, "%s uses %s again" % (who, token))
-        if self.is_exact and not world.skew:
-            require(issue.end >= thread.since, DEAD, "%s uses %s" % (who, token))
+        if self.settings.repeats:
+            require(world.skew or issue.end >= thread.since, DEAD, "%s uses %s" % (who, token))
+        else:
+            # To its end, if renewing it did not work; and not everybody's clock is right.
+            end = issue.came + LIFE - (0 if thread.trouble else MARGIN)
+            require(world.skew or thread.since < end, TIMELY, "%s uses %s" % (who, token))
         is_alive = world.families[issue.family].is_alive
         require(is_alive or not thread.was_refused, REFUSED, "%s uses %s" % (who, token))
         is_out = world.families[issue.family].logged_out and thread.saw_nothing
         require(not is_out, FINAL, "%s uses %s, and has seen the store empty" % (who, token))
         require(not thread.stranger, OWN, "%s uses %s" % (who, token))
         covers = set((proc.spec.scope or "").split()) <= set((issue.scope or "").split())
-        require(covers, SCOPE, "%s uses %s" % (who, token))
+        is_user = proc.spec.grant_type == DEVICE_CODE
+        require(covers or is_user, SCOPE, "%s uses %s" % (who, token))
 
     def judge_asking(self, world, place, number):
         thread = world.procs[place].threads[number]
@@ -518,7 +523,7 @@ class Simulation:
                               lambda place=place: self.die(world, place)))
             for number, point in enumerate(proc.node.points):
                 found.extend(self.troubles_of(world, place, number, point))
-        for kind, jump in ("clock forward", JUMP), ("clock back", -JUMP):
+        for kind, jump in ("clock forward", JUMP), ("clock back", -JUMP - 1):
             if kind in allowed:
                 found.append((("trouble", "the " + kind), lambda jump=jump:
                               world._replace(skew=world.skew + jump)))
@@ -602,7 +607,7 @@ class Simulation:
         first = tuple(number for number, _ in proc.node.doing)
         spec = proc.spec._replace(first=first)
         new = Proc(spec, self.forest.root(spec), (IDLE,) * len(proc.threads), True,
-                   frozenset(), 0)
+                   frozenset(), 0, None)
         procs = world.procs[:place] + (new,) + world.procs[place + 1:]
         return world._replace(procs=procs, issues=issues, holder=holder,
                               orphans=world.orphans + tuple(orphans))
@@ -625,7 +630,7 @@ class Simulation:
         if outcome == "ResponseError":
             issue = world.issues[serial(thread.calls[-1])]
             # One that was renewed just now, and was accepted nowhere, is not tried again.
-            is_new = world.now - issue.came < MARGIN
+            is_new = world.now - issue.came < MARGIN and proc.accepted != thread.calls[-1]
             require(is_new or len(thread.calls) > 1, ANOTHER, "%s gets a 401 and gives up" % who)
         elif outcome == "StoreError":
             require(thread.stranger, NO_ERROR, "%s gets a StoreError" % who)
@@ -635,6 +640,8 @@ class Simulation:
                 self.judge_early(world, proc, thread, who)
         else:
             require(outcome == "ok", NO_ERROR, "%s gets a %s" % (who, outcome))
+            is_out = action != "logout" or world.store is None or world.unsaved
+            require(is_out, FINAL, "the token is still there after the logout of " + who)
         return world
 
     def judge_login_required(self, world, place, thread, who):
@@ -650,6 +657,8 @@ class Simulation:
             return  # the error of the renewal, though somebody may have logged in since
         if world.store is None:
             require(world.emptied, NEEDED, "nobody has emptied the store of %s" % who)
+            require(self.is_logged_out(world, place), NEEDED,
+                    "%s has a token that was never in the store" % who)
             return
         record = json.loads(world.store)
         require(not self.is_renewable(world, record), NEEDED, "%s could renew" % who)
@@ -664,6 +673,15 @@ class Simulation:
                      if issue.family == family]
             require(later[0].is_lost and later[0].keeper != place, NEEDED,
                     "the token that %s needs was not lost" % who)
+
+    def is_logged_out(self, world, place):
+        """Whether a client that finds nothing in the store has to forget what it has."""
+        proc = world.procs[place]
+        mine = [number for number, issue in enumerate(world.issues) if issue.keeper == place]
+        if not mine or proc.seen or any("logout" in actions for actions in proc.spec.threads):
+            return True
+        family = world.families[world.issues[mine[-1]].family]
+        return not family.is_alive or family.current != mine[-1]
 
     def judge_early(self, world, proc, thread, who):
         """It gives up for a trouble that will pass."""
