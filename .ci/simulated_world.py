@@ -38,7 +38,6 @@ NO_ASKING = "while there is a usable token, login() asks nobody"
 NO_ERROR = "there is no error without a trouble"
 REFUSED = "after a refusal the old token is not used"
 OWN = "the token of another client is neither used nor replaced"
-SCOPE = "a program's token has the scope that it asks for"
 
 
 class Broken(Exception):
@@ -70,7 +69,7 @@ Family = namedtuple("Family", "is_alive current logged_out")
 # An answer of the token endpoint; its serial number is its place in World.issues, and its
 # tokens are called by it. by: the process that asked. lost: something befell it before it was
 # in the store. keeper: the process that has such a one in memory.
-Issue = namedtuple("Issue", "family scope end is_over is_used by is_saved is_lost keeper came")
+Issue = namedtuple("Issue", "family end is_over is_used by is_saved is_lost keeper came")
 # seen: the families that it has seen in the store. accepted: the last access token
 # that the API took from it.
 Proc = namedtuple("Proc", "spec node threads is_here seen renewals accepted")
@@ -334,15 +333,16 @@ class Simulation:
     def judge_token_request(self, world, place, number, point):
         proc = world.procs[place]
         thread = proc.threads[number]
-        _, grant_type, refresh_token, _ = point
+        _, grant_type, refresh_token = point
         is_login = grant_type == DEVICE_CODE
-        require(is_login or not thread.waited, SHARED, "%s asks again" % self.name(proc, number))
+        action = self.action(proc, number)
+        is_free = is_login or action == "refresh" or not thread.waited
+        require(is_free, SHARED, "%s asks again" % self.name(proc, number))
         if refresh_token:
             family = world.issues[serial(refresh_token)].family
             is_out = world.families[family].logged_out and family in proc.seen
             require(not is_out, FINAL, "%s renews a token that somebody has logged out"
                     % proc.spec.name)
-        action = self.action(proc, number)
         if is_login or action == "refresh" or not self.settings.locks:
             return
         if self.settings.api == "refuses":
@@ -354,8 +354,7 @@ class Simulation:
             renew_at = record["renew_at"]
             clock = world.now + world.skew
             is_good = renew_at is None or clock < renew_at
-            covers = set((proc.spec.scope or "").split()) <= set((issue.scope or "").split())
-            require(not (is_good and covers and self.is_valid(world, issue)), ONE,
+            require(not (is_good and self.is_valid(world, issue)), ONE,
                     "%s asks for another though the token in the store is good"
                     % proc.spec.name)
 
@@ -374,14 +373,14 @@ class Simulation:
 
     def served(self, world, place, point, is_orphan):
         """What the server does, and its answer."""
-        _, grant_type, refresh_token, scope = point
+        _, grant_type, refresh_token = point
         if grant_type != "refresh_token":
             if grant_type == "client_credentials" and world.families:
                 family = 0
             else:
                 family = len(world.families)
                 world = world._replace(families=world.families + (Family(True, None, False),))
-            return self.issue(world, place, family, scope, is_orphan)
+            return self.issue(world, place, family, is_orphan)
         count = serial(refresh_token)
         old = world.issues[count]
         family = world.families[old.family]
@@ -393,7 +392,7 @@ class Simulation:
             # The same again, with the seconds that are left.
             fields = (("access_token", "A%d" % count), ("expires_in", old.end - world.now))
             return world, Reply(200, fields, count)
-        return self.issue(world, place, old.family, old.scope, is_orphan)
+        return self.issue(world, place, old.family, is_orphan)
 
     def judge_reuse(self, world, place, count, is_orphan):
         """A refresh token came that has been replaced: then somebody may have stolen it."""
@@ -410,9 +409,9 @@ class Simulation:
             world = world._replace(families=families)
         return world
 
-    def issue(self, world, place, family, scope, is_orphan):
+    def issue(self, world, place, family, is_orphan):
         count = len(world.issues)
-        issue = Issue(family, scope, world.now + LIFE, False, False, place, False, is_orphan,
+        issue = Issue(family, world.now + LIFE, False, False, place, False, is_orphan,
                       None, world.now)
         fields = [("access_token", "A%d" % count), ("expires_in", LIFE)]
         old = world.families[family].current
@@ -476,9 +475,6 @@ class Simulation:
         is_out = world.families[issue.family].logged_out and thread.saw_nothing
         require(not is_out, FINAL, "%s uses %s, and has seen the store empty" % (who, token))
         require(not thread.stranger, OWN, "%s uses %s" % (who, token))
-        covers = set((proc.spec.scope or "").split()) <= set((issue.scope or "").split())
-        is_user = proc.spec.grant_type == DEVICE_CODE
-        require(covers or is_user, SCOPE, "%s uses %s" % (who, token))
 
     def judge_asking(self, world, place, number):
         thread = world.procs[place].threads[number]
@@ -636,7 +632,7 @@ class Simulation:
             require(thread.stranger, NO_ERROR, "%s gets a StoreError" % who)
         elif outcome in ("URLError", "TokenError", "OSError"):
             require(thread.trouble, NO_ERROR, "%s gets a %s" % (who, outcome))
-            if not thread.no_store:
+            if not thread.no_store and action != "refresh":
                 self.judge_early(world, proc, thread, who)
         else:
             require(outcome == "ok", NO_ERROR, "%s gets a %s" % (who, outcome))

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 from urllib.request import BaseHandler, ProxyHandler
 from urllib.response import addinfourl
 
-PARKED = 200        # processes that wait in a node; more would be too many threads
+PARKED = 500        # processes that wait in a node; more would be too many threads
 PATIENCE = 60       # seconds; only code that hangs outside of the simulation takes so long
 SETTINGS = {"_http", "_server", "_endpoint", "_headers", "owner", "store"}  # do not change
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -35,7 +35,7 @@ SERVER = {
 }
 # threads: what each does, one after the other: words of ACTIONS. first: where each begins.
 # handler: what a signal makes it do, in whichever thread stands at a point.
-Spec = namedtuple("Spec", "name client_id grant_type scope revocation trace threads first handler")
+Spec = namedtuple("Spec", "name client_id grant_type revocation trace threads first handler")
 # Of the clock, and of a clock that nobody sets; then what the point came to: "ok" and a value,
 # "error", or "signal", which leaves the thread where it stands.
 Answer = namedtuple("Answer", "clock monotonic kind value")
@@ -166,7 +166,7 @@ class Network(BaseHandler):
         path = request.full_url.rpartition("/")[2]
         form = dict(parse_qsl((request.data or b"").decode()))
         if path == "token":
-            return "token", form["grant_type"], form.get("refresh_token"), form.get("scope")
+            return "token", form["grant_type"], form.get("refresh_token")
         if path == "revoke":
             return "revoke", form["token"]
         if path == "device":
@@ -262,7 +262,6 @@ class Process:
             server,
             spec.client_id,
             grant_type=spec.grant_type,
-            scope=spec.scope,
             store=Store(),
             handlers=[Network(), ProxyHandler({})],
             trace=(lambda text: self.client.token) if spec.trace else None,
