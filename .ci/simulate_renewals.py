@@ -391,7 +391,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "if True:", "two threads and"),
     ("the same thread may come in twice",
      "if self.store is None or self.inside == process:", "if self.store is None:", "signals"),
-    ("the same thread may have the lock twice", "threading.RLock()", "threading.Lock()", "signals"),
+    ("the same thread may have the lock twice", "threading.RLock()", "threading.Lock()",
+     "signals"),
     ("whoever comes after is not inside", """            finally:
                 self.inside = None""", """            finally:
                 pass""", ""),
@@ -444,24 +445,25 @@ MUTANTS = [Mutant(*mutant) for mutant in (
 
 def check_mutants(source, only):
     """Returns how many were not found."""
+    mutants = [mutant for mutant in MUTANTS if only in mutant.rule]
     left = 0
-    for mutant in MUTANTS:
-        if only not in mutant.rule:
-            continue
+    for mutant in mutants:
         since = time.process_time()
         if source.count(mutant.text) != 1:
-            print("DOES NOT APPLY: %s: %r" % (mutant.rule, mutant.text))
+            print("NO SUCH CODE, or twice: %s: %r" % (mutant.rule, mutant.text))
             left += 1
             continue
         found = broken(source.replace(mutant.text, mutant.instead), mutant.where)
         seconds = time.process_time() - since
         if found:
-            print("%5.1f s  without %r: %s" % (seconds, mutant.rule, found.broken.rule))
-            print("         %d steps: %s" % (len(found.steps), found.scenario.name), flush=True)
+            print("%5.1f s  without %r:\n         %s: %d steps of %s"
+                  % (seconds, mutant.rule, found.broken.rule, len(found.steps),
+                     found.scenario.name), flush=True)
         else:
             left += 1
             print("%5.1f s  NOT FOUND: without %r" % (seconds, mutant.rule), flush=True)
-    return left
+    print("%d of %d mutants found" % (len(mutants) - left, len(mutants)))
+    return min(left, 1)
 
 
 def broken(source, where):
@@ -508,7 +510,7 @@ def main():
             print(found)
             return 1
         total = [sum(pair) for pair in zip(total, counts)]
-        print("%8d worlds %9d moves %.1e orders  %4.1f s  %s"
+        print("%7d worlds %7d moves %8.1e orders %5.1f s  %s"
               % (*counts, time.process_time() - since, each.name), flush=True)
     if options.only in ("", "dice"):
         since = time.process_time()
@@ -517,9 +519,11 @@ def main():
         except Found as found:
             print(found)
             return 1
-        print("%8d runs with dice, %d steps, %.1f s"
-              % (options.runs, steps, time.process_time() - since))
-    print(total, len(forest.nodes), forest.runs, "%.1f s" % (time.process_time() - start))
+        print("%7d runs   %7d moves                 %5.1f s  three and four clients, with dice, "
+              "seed %d" % (options.runs, steps, time.process_time() - since, options.seed))
+    print("%d worlds, %d moves, %.0e orders of all that happens; %d states of a client, by %d "
+          "runs of its code; %.0f s of CPU"
+          % (*total, len(forest.nodes), forest.runs, time.process_time() - start))
     forest.close()
     return 0
 

@@ -73,11 +73,15 @@ Issue = namedtuple("Issue", "family end is_over is_used by is_saved is_lost keep
 # seen: the families that it has seen in the store. accepted: the last access token
 # that the API took from it.
 Proc = namedtuple("Proc", "spec node threads is_here seen renewals accepted")
-# flight: of its token request: None, "sent", or the answer on its way. calls: the access
-# tokens that it sent to the API in this action. since: when it decided on one. The others are what it met in this action.
-Thread = namedtuple(
-    "Thread", "flight calls saw_nothing saw_good trouble no_store was_refused waited stranger since"
-)
+# flight: of its token request: None, "sent", or the answer on its way. The rest is about the
+# action that it is in. calls: the access tokens that it sent to the API. saw_nothing, saw_good:
+# what it found in the store when it looked last: nothing, or what the server would renew.
+# trouble: something went wrong; no_store: that was the store. waited: for a renewal that
+# failed. stranger: the record is another client's. since: when it decided on its token.
+Thread = namedtuple("Thread", [
+    "flight", "calls", "saw_nothing", "saw_good", "trouble", "no_store", "was_refused", "waited",
+    "stranger", "since",
+])
 IDLE = Thread(None, (), False, False, False, False, False, False, False, 0)
 Reply = namedtuple("Reply", "status fields serial")
 
@@ -246,6 +250,8 @@ class Simulation:
             self.judge_api_request(world, place, number, point[1])
         elif point[0] == "device":
             self.judge_asking(world, place, number)
+            if not world.procs[place].threads[number].waited:
+                world = self.failed(world, place, number)
         elif point[0] == "save":
             self.judge_save(world, place, number, point[1])
         return world
@@ -474,7 +480,8 @@ class Simulation:
             end = issue.came + LIFE - (0 if thread.trouble else MARGIN)
             require(world.skew or thread.since < end, TIMELY, "%s uses %s" % (who, token))
         is_alive = world.families[issue.family].is_alive
-        require(is_alive or not thread.was_refused, REFUSED, "%s uses %s" % (who, token))
+        is_over = thread.was_refused and not thread.no_store
+        require(is_alive or not is_over, REFUSED, "%s uses %s" % (who, token))
         is_out = world.families[issue.family].logged_out and thread.saw_nothing
         require(not is_out, FINAL, "%s uses %s, and has seen the store empty" % (who, token))
         require(not thread.stranger, OWN, "%s uses %s" % (who, token))
@@ -621,7 +628,7 @@ class Simulation:
         who = self.name(proc, number)
         if outcome == "LoginRequired":
             self.judge_login_required(world, place, thread, who)
-            if not thread.waited:
+            if not thread.waited and action != "refresh":
                 world = self.failed(world, place, number)
             can_know = self.settings.locks and not world.unsaved
             learned = thread.was_refused or bool(thread.calls)
