@@ -1242,7 +1242,8 @@ def start_page(fake: "FakeServer") -> "Answer":
         code(fake.url),
         " and ".join(USERS.values()),
     )
-    return page(200, "An OAuth 2.0 server to play with", text, "\n".join(parts), ' class="wide"')
+    title = "An OAuth 2.0 server to play with"
+    return page(200, title, text, "\n".join(parts), ' class="wide"')
 
 
 def secret_of(client_id: str) -> str:
