@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import textwrap
+import threading
 
 from oauth2min import OAuth2Error
 
@@ -124,9 +125,25 @@ def fake_server():
         yield server
 
 
-def web_server(app, port=0):
-    """A server for a WSGI application, with a thread for each request. It listens on this
-    machine alone, and sets the application's attribute `url`. Port 0 is any free one."""
+def serve(app, port, fake=None):
+    """Serves a web application until Ctrl-C, with a thread for each request, on 127.0.0.1,
+    and sets its `url`. With a fake server and without --browser, two users come, and that
+    is all."""
+    with app.client, web_server(app, port) as server:
+        app.url = f"http://127.0.0.1:{server.server_port}"
+        if fake is None or by_hand():
+            print(f"Open {app.url} in a browser; Ctrl-C ends it.", flush=True)
+            server.serve_forever()
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            two_users(app, fake)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def web_server(app, port):
     from socketserver import ThreadingMixIn
     from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -139,5 +156,32 @@ def web_server(app, port=0):
 
     server = Server(("127.0.0.1", port), Handler)
     server.set_app(app)
-    app.url = f"http://127.0.0.1:{server.server_port}"
     return server
+
+
+def two_users(app, fake):
+    """Ada and Grace use the application at once, each with a browser; then Ada leaves."""
+    browsers = {}
+    for user in "ada", "grace":
+        browsers[user] = browser = Browser()
+        browser.open(app.url + "/login")  # it ends at the page of the fake server
+        browser.open(fake.approve(browser.url, user))
+    browsers["ada"].open(app.url + "/logout", b"")
+    for browser in browsers.values():
+        browser.open(app.url)
+
+
+class Browser:
+    """Keeps cookies, follows redirects, and prints the text of the pages of web_app.py."""
+
+    def __init__(self):
+        from urllib.request import HTTPCookieProcessor, build_opener
+        self.opener = build_opener(HTTPCookieProcessor())
+        self.url = ""
+
+    def open(self, url, form=None):
+        with self.opener.open(url, form) as answer:
+            self.url = answer.geturl()
+            text = answer.read().decode()
+        for line in re.findall("<(?:h1|li|a|button).*?>(.*?)</", text):
+            show(line)

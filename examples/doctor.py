@@ -32,8 +32,7 @@ def try_certificates():
         tell("ok" if number else "not tried", f"Python {sys.version.split()[0]}, "
              f"{ssl.OPENSSL_VERSION}, {number} CAs are read")
     except (ImportError, OSError) as error:
-        tell("look here", f"no https ({reason(error)}): SSL_CERT_FILE must name a file of "
-             "CAs in PEM; and Python needs its module ssl")
+        tell("look here", f"no https ({reason(error)}): SSL_CERT_FILE must be CAs in PEM")
 
 def look_at_proxies():
     for kind in "http", "https":
@@ -52,8 +51,7 @@ def try_loopback():
             socket.create_connection(listener.getsockname(), 2).close()
         tell("ok", "a login can listen on 127.0.0.1")
     except OSError as error:
-        tell("look here", f"a login cannot listen on 127.0.0.1 ({reason(error)}): paste, "
-             "as paste_login.py does")
+        tell("look here", f"no login can listen ({reason(error)}): see paste_login.py")
 
 def try_server(url):
     place = re.match("(https?://[^/?#@]+(?=[/?#]|$))?", url).group()
@@ -64,8 +62,8 @@ def try_server(url):
     except urllib.request.HTTPError as error:
         answer = error  # it has a date all the same
     except Exception as error:
-        return tell("look here", f"no answer from {place} ({system_words(error)}): mend the "
-                    "address, the proxy (https_proxy) or the CAs (SSL_CERT_FILE)")
+        return tell("look here", f"no answer from {place} ({system_words(error)}): mend "
+                    "the address, the proxy (https_proxy) or the CAs (SSL_CERT_FILE)")
     answer.close()
     date = parsedate_tz(answer.headers["Date"] or "")
     tell("ok", f"{place} answered")
