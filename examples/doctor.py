@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""What is wrong here? It tries what logins and requests need. "ok" is what it has
-tried; "look here" is what failed, with a remedy, and then the status is 1; "not
+"""What is wrong here? It tries what logins and requests need. "ok" it has tried;
+"look here" has failed, and comes with a remedy, then the status is 1; and "not
 tried" is the rest. Name your server, or --fake; nothing to register:
     python3 examples/doctor.py https://accounts.spotify.com"""
 import os

@@ -156,6 +156,8 @@ def masked(text: str) -> str:
     """Secrets by their names and, as all that this server makes are so long, by that."""
     text = re.sub(r"(?m)^(Authorization: *(?:\S+ )?).*", r"\1***", text)
     text = re.sub(r'("(?:%s)": *)"(?:[^"\\]|\\.)*"' % SECRET, r'\1"***"', text)
+    # JSON in JSON, as /v1/echo gives it back.
+    text = re.sub(r'(\\"(?:%s)\\": *\\").*?\\"' % SECRET, r'\1***\\"', text)
     text = re.sub(r"(?m)((?:[?&]|^)(?:%s)=)[^&\s]+" % SECRET, r"\1***", text)
     return re.sub(r"(?<!code_challenge=)\b(?<![\w-])[\w-]{43,}", "***", text)
 

@@ -17,8 +17,8 @@ URI http://127.0.0.1/callback first, and then:
 The token is in spotify-token.json then, where spotify_library.py finds it. Or,
 without an account and without a network, against fake_server.py:
 
-    python3 examples/paste_login.py --fake              # a script plays the user
-    python3 examples/paste_login.py --fake --browser    # you are the user"""
+    python3 examples/paste_login.py --fake  # a script is the user
+    python3 examples/paste_login.py --fake --browser  # you are it"""
 import os
 import sys
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""The grants of OAuth 2.0 end to end, on this machine, each message shown whole.
+"""The grants of OAuth 2.0, end to end on this machine, each message whole.
 
     python3 examples/quickstart.py              # a script plays the user
-    python3 examples/quickstart.py --browser    # you are, in your browser
-    python3 examples/quickstart.py --step       # waits for Enter before each request
+    python3 examples/quickstart.py --browser    # you are the user
+    python3 examples/quickstart.py --step       # waits for Enter at each step
 
 The authorization server and the API are `fake_server.py`. What is secret is
 masked: tokens, codes, passwords. Forms, queries and JSON have a field a line;

@@ -14,8 +14,8 @@ URI http://127.0.0.1/callback first (no port is needed, and no secret); then:
 
 Or, without an account and without a network, against fake_server.py:
 
-    python3 examples/spotify_library.py --fake              # a script plays the user
-    python3 examples/spotify_library.py --fake --browser    # you are the user"""
+    python3 examples/spotify_library.py --fake  # a script is the user
+    python3 examples/spotify_library.py --fake --browser  # you are it"""
 import os
 import sys
 import tempfile

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""A web application: a login as in paste_login.py, and for_user() for each user.
+"""A web application: a login as in paste_login.py, and for_user() for each one.
 All users share one client, its settings and connections; each has a token.
 Register a program at https://developer.spotify.com/dashboard with the redirect
 URI http://127.0.0.1:8000/callback, run this, and open http://127.0.0.1:8000/:
