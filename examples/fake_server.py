@@ -143,10 +143,10 @@ class Exchange(NamedTuple):
         for name, value in headers:
             if value and name in (*TELLING, "Location", "WWW-Authenticate", "Retry-After"):
                 lines.append("%s: %s" % (name, value[:SHOWN]))
+        if len(body) > SHOWN:  # without half a secret at its end
+            body = re.sub(rb"[\w-]*$", b"... (there is more)", body[:SHOWN])
         if body:
-            lines += ["", body[:SHOWN].decode("utf-8", "replace")]
-        if len(body) > SHOWN:
-            lines.append("... (there is more)")
+            lines += ["", body.decode("utf-8", "replace")]
         if body.startswith(b"<!doctype html>"):
             lines[-1:] = ["(a page)"]
         return masked("\n".join(lines))
@@ -155,7 +155,7 @@ class Exchange(NamedTuple):
 def masked(text: str) -> str:
     """Secrets by their names and, as all that this server makes are so long, by that."""
     text = re.sub(r"(?m)^(Authorization: *(?:\S+ )?).*", r"\1***", text)
-    text = re.sub(r'("(?:%s)": *)"(?:[^"\\]|\\.)*"' % SECRET, r'\1"***"', text)
+    text = re.sub(r'("(?:%s)": *)"(?:[^"\\]|\\.)*("|$)' % SECRET, r'\1"***"', text)
     # JSON in JSON, as /v1/echo gives it back.
     text = re.sub(r'(\\"(?:%s)\\": *\\").*?\\"' % SECRET, r'\1***\\"', text)
     text = re.sub(r"(?m)((?:[?&]|^)(?:%s)=)[^&\s]+" % SECRET, r"\1***", text)
@@ -389,7 +389,7 @@ class FakeServer:
                 request.method,
                 self.url + request.target[:SHOWN],
                 [(name, request.headers[name]) for name in TELLING],
-                request.body[:SHOWN],
+                request.body[: SHOWN + 1],
                 answer.status,
                 answer.headers,
                 body[: SHOWN + 1],
@@ -462,7 +462,7 @@ class AuthorizationServer:
 
     def answer(self, request: "Request") -> "Answer":
         if request.path not in self.endpoints:
-            return page(404, "Not found", "There is nothing here.")
+            return not_found()
         method, endpoint = self.endpoints[request.path]
         if request.method != method:
             return Answer(405, "Only %s is allowed here" % method, {"Allow": method})
@@ -1066,6 +1066,10 @@ def page(status: int, title: str, text: str, form: str = "", kind: str = "") -> 
     )
 
 
+def not_found() -> "Answer":
+    return page(404, "Not found", 'There is nothing here. <a href="/">What is here?</a>')
+
+
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -1207,7 +1211,7 @@ def own_page(fake: "FakeServer", request: "Request") -> "Answer":
     if request.method == "POST" and request.path == "/expire":
         fake.expire()
         return Answer(303, "", {"Location": "/#messages", **NO_STORE})
-    return page(404, "Not found", 'There is nothing here. <a href="/">What is here?</a>')
+    return not_found()
 
 
 def start_page(fake: "FakeServer") -> "Answer":
