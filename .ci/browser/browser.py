@@ -761,7 +761,7 @@ def give_up():
 
 
 if __name__ == "__main__":
-    watch = threading.Timer(110, give_up)       # a deadlock must not last for ever
+    watch = threading.Timer(220, give_up)       # a deadlock must not last for ever
     watch.daemon = True
     watch.start()
     unittest.main(buffer=True)  # what login() tells the user stays out of the report
