@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
-"""A Python prompt with a server and its clients, for the exercises in README.md:
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""A Python prompt with a server and clients, for the exercises in README.md:
 
     python3 examples/classroom.py
 
 There is no network and nothing to register. At the prompt there are
     Client    the class, and the module oauth2min with all that it has
-    server    a FakeServer; server.url is its address: open it in a browser, too
+    server    a FakeServer; server.url is its address, for a browser, too
     secret    that of the clients fake-app and fake-post
     app       a program that has a secret: client credentials
     user      a program without one, which Ada has let in: authorization code
     grants    a function: what the token endpoint was asked for so far
-Ctrl-D (on Windows Ctrl-Z and Enter) ends it."""
+Ctrl-D (Ctrl-Z and Enter on Windows) ends it."""
 import code
 import contextlib
 import os
@@ -51,7 +52,7 @@ def names(server):
 def main():
     with fake_server() as server:
         with contextlib.suppress(ImportError):
-            import readline  # noqa: F401: the arrow keys, where there is one
+            __import__("readline")  # the arrow keys, where there is one
         Prompt(names(server)).interact(__doc__, exitmsg="")
 
 

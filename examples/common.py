@@ -99,8 +99,10 @@ def system_words(error):
     """The reason in the system's words alone: a proxy's, or the text of an address that
     cannot be read, may hold a password."""
     cause = getattr(error, "reason", error)
-    number = re.match("Tunnel connection failed: [0-9]+|", str(cause)).group()
-    return getattr(cause, "strerror", None) or number or type(cause).__name__
+    tunnel = re.match("Tunnel connection failed: [0-9]+", str(cause))
+    if tunnel:
+        return tunnel.group()
+    return getattr(cause, "strerror", None) or type(cause).__name__
 
 
 @contextlib.contextmanager

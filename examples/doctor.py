@@ -54,19 +54,19 @@ def try_loopback():
         tell("look here", f"no login can listen ({reason(error)}): see paste_login.py")
 
 def try_server(url):
-    place = re.match("(https?://[^/?#@]+(?=[/?#]|$))?", url).group()
-    if not place:
+    found = re.match("https?://[^/?#@]+(?=[/?#]|$)", url)
+    if not found:
         return tell("look here", "name your server like https://accounts.spotify.com")
     try:
         answer = urllib.request.urlopen(url, timeout=10)
     except urllib.request.HTTPError as error:
         answer = error  # it has a date all the same
     except Exception as error:
-        return tell("look here", f"no answer from {place} ({system_words(error)}): mend "
-                    "the address, the proxy (https_proxy) or the CAs (SSL_CERT_FILE)")
+        return tell("look here", f"no answer from {found.group()} ({system_words(error)}): "
+                    "mend the address, the proxy or the CAs (https_proxy, SSL_CERT_FILE)")
     answer.close()
     date = parsedate_tz(answer.headers["Date"] or "")
-    tell("ok", f"{place} answered")
+    tell("ok", f"{found.group()} answered")
     if date:
         off = time.time() - mktime_tz(date)
         mark = "ok" if abs(off) < 30 else "look here"

@@ -105,7 +105,13 @@ class Answer(Exception):
 
 # ---- What may be shown of a message ------------------------------------------------------
 
-TELLING = "Authorization", "Content-Type"  # the headers that a learner wants to see
+TELLING = (  # the headers that a learner wants to see
+    "Authorization",
+    "Content-Type",
+    "Location",
+    "Retry-After",
+    "Www-Authenticate",
+)
 SECRET = (
     "(?:access_|refresh_)?token|(?:device_)?code|code_verifier|state|client_secret|"
     "password|(?:client_)?assertion|transaction"
@@ -115,34 +121,36 @@ SECRET = (
 class Exchange(NamedTuple):
     """A request and its answer: what the start page shows, and who watches gets."""
 
-    clock: str
-    method: str
-    url: str
-    headers: "list[tuple[str, str | None]]"
-    body: bytes
+    time: float
+    request: "Request"
+    origin: str                 # that the request came to
     status: int
-    answer_headers: "list[tuple[str, str]]"
-    content: bytes
+    headers: "list[tuple[str, str]]"
+    content: bytes              # of the answer, or its beginning
 
     @property
     def path(self) -> str:
-        return urlsplit(self.url).path
+        return self.request.path
 
-    def request(self) -> str:
+    def request_text(self) -> str:
         """In the form of the client's trace; what is secret is masked."""
-        start = "%s %s" % (self.method, self.url)
-        return self.text(start, self.headers, self.body)
+        start = "%s %s%s" % (
+            self.request.method,
+            self.origin,
+            self.request.target[:SHOWN],
+        )
+        return self.text(start, self.request.headers.items(), self.request.body)
 
-    def answer(self) -> str:
+    def answer_text(self) -> str:
         start = "%d %s" % (self.status, http.client.responses.get(self.status, ""))
-        return self.text(start, self.answer_headers, self.content)
+        return self.text(start, self.headers, self.content)
 
     @staticmethod
     def text(start: str, headers: "Any", body: bytes) -> str:
         lines = [start]
         for name, value in headers:
-            if value and name in (*TELLING, "Location", "WWW-Authenticate", "Retry-After"):
-                lines.append("%s: %s" % (name, value[:SHOWN]))
+            if name.title() in TELLING:
+                lines.append("%s: %s" % (name.title(), value[:SHOWN]))
         if len(body) > SHOWN:  # without half a secret at its end
             body = re.sub(rb"[\w-]*$", b"... (there is more)", body[:SHOWN])
         if body:
@@ -385,11 +393,9 @@ class FakeServer:
         """Whoever watches, and the start page, will know of this."""
         if request.path not in OWN_PAGES:
             exchange = Exchange(
-                time.strftime("%H:%M:%S"),
-                request.method,
-                self.url + request.target[:SHOWN],
-                [(name, request.headers[name]) for name in TELLING],
-                request.body[: SHOWN + 1],
+                time.time(),
+                request,
+                self.url,
                 answer.status,
                 answer.headers,
                 body[: SHOWN + 1],
@@ -1273,11 +1279,11 @@ def messages(history: "Any") -> str:
     rows = [
         "<li><details>\n<summary>%s %s %d</summary>\n%s%s</details></li>\n"
         % (
-            exchange.clock,
-            code("%s %s" % (exchange.method, exchange.path)),
+            time.strftime("%H:%M:%S", time.localtime(exchange.time)),
+            code("%s %s" % (exchange.request.method, exchange.path)),
             exchange.status,
-            code(readable(exchange.request()), "pre"),
-            code(readable(exchange.answer()), "pre"),
+            code(readable(exchange.request_text()), "pre"),
+            code(readable(exchange.answer_text()), "pre"),
         )
         for exchange in reversed(history)
     ]
@@ -1385,10 +1391,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 # ---- By hand -----------------------------------------------------------------------------
 
 USAGE = """\
-A fake OAuth 2.0 server, for learning and testing only. Open it in a browser, to
-see what is here, and the last messages that came in:
+A fake OAuth 2.0 server, for learning and testing only: {url}
 
-  {url}/
+Open that address in a browser: it shows what is here, and the last messages.
 
   client id     client secret           authentication
   fake-app      'fake secret/ü+%:'      client_secret_basic

@@ -116,11 +116,11 @@ def watch(server: FakeServer, exchange: Exchange) -> None:
         say("The browser opens the address that the program made (section 4.1.1). The "
             "state ties the answer to this login, the challenge ties the code to this "
             "program. The server answers with a page:")
-        show(exchange.request())
+        show(exchange.request_text())
     elif exchange.path == "/decision" and exchange.status == 303:
         say("The user has decided, and the server sends the browser back to the port of "
             "the program, with the code (section 4.1.2):")
-        show(exchange.answer())
+        show(exchange.answer_text())
         say("The program checks that this answers its own question (state) and comes from "
             "the server that it asked (iss), and trades the code. It proves by the "
             "code_verifier that the challenge was its own:")
@@ -137,10 +137,9 @@ def the_token_is_over(server: FakeServer, user: Client) -> None:
     server.expire()
     old = user.token
     me = user.get("me").json()
-    new = user.token
     say("What it got: the profile of %s. The program did not notice a thing." % (
         me["display_name"]))
-    if old.refresh_token != new.refresh_token:
+    if old and user.token and user.token.refresh_token != old.refresh_token:
         say("The refresh token is another one, too: this server takes each only once, so "
             "that a stolen one is noticed (RFC 9700 section 4.14.2).")
 

@@ -3,8 +3,9 @@
     .ci/browser/run.sh           installs what it takes and runs this file
 
 INTEROP_DIR names the folder with oidc-provider, BROWSER_DIR the one with browser.key and
-browser.pem, SCREENSHOTS the one that the pictures go to; AXE is the script of axe-core. After each test it is checked that
-the browser asked nobody but the server and the listener, and what it wrote to its console.
+browser.pem, SCREENSHOTS the one that the pictures go to, and AXE the script of axe-core. After
+each test it is checked that the browser asked nobody but the server and the listener, and what
+it wrote to its console.
 """
 
 import base64
