@@ -29,7 +29,6 @@ from oauth2min import Client  # noqa: E402
 # --- What is shown ----------------------------------------------------------------------
 
 def heading(text: str) -> None:
-    wait_for_enter()
     print("\n\n" + text + "\n" + "=" * len(text))
 
 
@@ -81,6 +80,7 @@ def the_program_itself(server: FakeServer) -> None:
 
 
 def a_user(server: FakeServer) -> None:
+    wait_for_enter()
     heading("2. Authorization code with PKCE: a user lets the program in")
     say("The browser goes to the authorization server; there the user says yes, and the "
         "browser comes back to a port of this program, with a code. The program trades the "
@@ -103,6 +103,7 @@ def a_user(server: FakeServer) -> None:
 
 def log_in(server: FakeServer, user: Client) -> None:
     if by_hand():
+        print(flush=True)
         user.login(open_browser=True)
     else:
         with contextlib.redirect_stderr(io.StringIO()):  # where login() shows the address
@@ -119,11 +120,12 @@ def watch(server: FakeServer, exchange: Exchange) -> None:
         show(exchange.request_text())
     elif exchange.path == "/decision" and exchange.status == 303:
         say("The user has decided, and the server sends the browser back to the port of "
-            "the program, with the code (section 4.1.2):")
+            "the program, with a code, or with an error (section 4.1.2):")
         show(exchange.answer_text())
-        say("The program checks that this answers its own question (state) and comes from "
-            "the server that it asked (iss), and trades the code. It proves by the "
-            "code_verifier that the challenge was its own:")
+        if "code=" in exchange.answer_text():
+            say("The program checks that this answers its own question (state) and comes "
+                "from the server that it asked (iss), and trades the code. It proves by the "
+                "code_verifier that the challenge was its own:")
     elif exchange.path == "/token" and exchange.status == 400 and not by_hand():
         # A device asked too early: the script for the user says yes now.
         for user_code in server.user_codes():
@@ -131,6 +133,7 @@ def watch(server: FakeServer, exchange: Exchange) -> None:
 
 
 def the_token_is_over(server: FakeServer, user: Client) -> None:
+    wait_for_enter()
     heading("3. Refresh: the access token is over, the user need not come again")
     say("The server forgets the access token. The API says 401, the client trades its "
         "refresh token for new tokens (section 6), and sends the request once more.")
@@ -145,12 +148,14 @@ def the_token_is_over(server: FakeServer, user: Client) -> None:
 
 
 def log_out(user: Client) -> None:
+    wait_for_enter()
     heading("4. Log out")
     say("Both tokens are revoked (RFC 7009), the longer-lasting one first.")
     say("Confirmed by the server: %s." % ("yes" if user.logout() else "no"))
 
 
 def a_device(server: FakeServer) -> None:
+    wait_for_enter()
     heading("5. Device code: the user has a browser, but elsewhere")
     say("A television has no browser. It shows a short code; the user types that into a "
         "browser on a telephone, and the program asks again and again whether that has "
@@ -158,6 +163,7 @@ def a_device(server: FakeServer) -> None:
     with Client(server.metadata, "fake-public", grant_type=DEVICE_CODE,
                 scope="user-library-read", trace=trace) as device:
         if by_hand():
+            print(flush=True)
             device.login(open_browser=True)
         else:
             server.device_interval = 0.2  # seconds; most say 5, but you need not wait here
