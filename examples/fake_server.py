@@ -1242,8 +1242,9 @@ def start_page(fake: "FakeServer") -> "Answer":
         "at any port.</p>",
         "<h2>Endpoints of the authorization server</h2>",
         definitions(
-            (code("%s %s" % (endpoints[path][0], path)), ENDPOINTS[path])
-            for path in ENDPOINTS
+            (code("%s %s" % (method, path)), ENDPOINTS.get(path, ""))
+            for path, (method, _) in endpoints.items()
+            if path != "/decision"  # which only the form of the consent page knows
         ),
         "<h2>Scopes</h2>",
         definitions((code(word), wish) for word, wish in SCOPES.items()),
