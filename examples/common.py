@@ -37,14 +37,15 @@ def usage(doc):
     sys.exit(2)
 
 
-def run(doc, for_real, with_fake, words=0, has_user=False, errors=()):
-    """Calls `with_fake(server, *words)` if there is `--fake`, else `for_real(*words)`. If
-    it `has_user`, `--fake --browser` lets a person be that user, and not a script."""
+def run(doc, for_real, with_fake, words=0, fake_words=0, has_user=False, errors=()):
+    """Calls `with_fake(server, *words)` if there is `--fake`, else `for_real(*words)`; the
+    numbers are how many words they take at most. If it `has_user`, `--fake --browser` lets
+    a person be that user, and not a script."""
     options = ["--fake"]
     if has_user:
         options.append("--browser")
     given, others = command_line(doc, options, words)
-    if given and "--fake" not in given:
+    if given and ("--fake" not in given or len(others) > fake_words):
         usage(doc)
     with errors_in_one_line(*errors):
         if given:

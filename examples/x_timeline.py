@@ -74,4 +74,4 @@ def with_fake(server, username=USERNAME):
 
 
 if __name__ == "__main__":
-    run(__doc__, for_real, with_fake, words=1)
+    run(__doc__, for_real, with_fake, words=1, fake_words=1)
