@@ -1192,6 +1192,9 @@ ENDPOINTS = {
     "/revoke": "Ends a token (RFC 7009)",
     "/device_authorization": "A device asks for a code (RFC 8628)",
     "/device": "The user types that code",
+    "/register": "A program registers itself (RFC 7591)",
+    "/mcp": "An MCP server, whose 401 tells where to register and to log in",
+    "/.well-known/oauth-protected-resource/mcp": "What it told (RFC 9728)",
 }
 RESOURCES = (
     ("/v1/echo", "Your request as it came, also without a token"),

@@ -124,8 +124,8 @@ def watch(server: FakeServer, exchange: Exchange) -> None:
         show(exchange.answer_text())
         if "code=" in exchange.answer_text():
             say("The program checks that this answers its own question (state) and comes "
-                "from the server that it asked (iss), and trades the code. It proves by the "
-                "code_verifier that the challenge was its own:")
+                "from the server that it asked (iss), and trades the code. The "
+                "code_verifier proves that the challenge was its own:")
     elif exchange.path == "/token" and exchange.status == 400 and not by_hand():
         # A device asked too early: the script for the user says yes now.
         for user_code in server.user_codes():
@@ -163,10 +163,11 @@ def a_device(server: FakeServer) -> None:
     with Client(server.metadata, "fake-public", grant_type=DEVICE_CODE,
                 scope="user-library-read", trace=trace) as device:
         if by_hand():
+            server.device_interval = 2  # seconds; most servers say 5
             print(flush=True)
             device.login(open_browser=True)
         else:
-            server.device_interval = 0.2  # seconds; most say 5, but you need not wait here
+            server.device_interval = 0.2
             with contextlib.redirect_stderr(io.StringIO()):  # where login() shows the code
                 device.login(open_browser=False)
         say("At last the user had said yes. What the program got is what it got in section "
