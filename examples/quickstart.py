@@ -47,9 +47,10 @@ def trace(message: str) -> None:
 def show(message: str) -> None:
     """One HTTP message: an arrow tells the direction, seen from who asks."""
     arrow = "  <-- " if is_answer(message) else "  --> "
-    lines = readable(message.lstrip("<->  \n")).rstrip().splitlines()
+    message = message.lstrip("<-> \n")  # what the trace itself may put before it
+    lines = readable(message).rstrip().splitlines()
     print()
-    for line in lines:
+    for line in lines:  # too long a line goes on in the next one, set in
         inset = " " * (len(line) - len(line.lstrip()) + 4)
         for part in textwrap.wrap(line, WIDTH - 6, subsequent_indent=inset,
                                   break_on_hyphens=False) or [""]:
