@@ -8,6 +8,7 @@ those of the pages. Only what is another each time (ports, times, `state`) has a
 """
 
 import contextlib
+import fcntl
 import html
 import html.parser
 import os
@@ -15,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import termios
 import textwrap
 from typing import Dict, Iterator, List, Tuple
 
@@ -70,7 +72,7 @@ def session() -> "Tuple[List[str], Page, Page]":
             os.environ,
             OAUTH2_CLIENT_ID="fake-public",
             OAUTH2_CLIENT_SECRET="",
-            XDG_STATE_HOME=home,
+            XDG_STATE_HOME="",
             HOME=home,
             BROWSER="true",
             COLUMNS=str(COLUMNS),
@@ -85,7 +87,8 @@ def session() -> "Tuple[List[str], Page, Page]":
                 if line.startswith(server.url + "/authorize?"):
                     asks = fetch("GET", line)[2]
                     ends = fetch("GET", server.approve(line))[2]
-        lines = [line.replace(server.url, "http://127.0.0.1:8080") for line in lines]
+        port = server.url.rpartition(":")[2]
+        lines = [line.replace(port, "8080").replace(home, "~") for line in lines]
         return [steady(line) for line in lines], Page(asks), Page(ends)
 
 
@@ -93,8 +96,15 @@ def on_a_terminal(command: "List[str]", env: "Dict[str, str]") -> "Iterator[str]
     """The lines that a person sees. A command that fails ends this program."""
     master, slave = os.openpty()
     with subprocess.Popen(
-        command, cwd=ROOT, env=env, stdin=slave, stdout=slave, stderr=slave,
-        start_new_session=True
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        # The terminal is that of the program, as it is for a person.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process, os.fdopen(master, "rb", 0) as screen:
         os.close(slave)
         with contextlib.suppress(OSError):      # how Linux tells the end

@@ -1228,6 +1228,8 @@ def start_page(fake: "FakeServer") -> "Answer":
     endpoints = fake._authorization_server.endpoints
     parts = [
         "<h2>Try it</h2>",
+        "<p>Run this in another terminal, in the folder of <code>oauth2min.py</code>. More "
+        "to try, and exercises, are in <code>examples/README.md</code>.</p>",
         *("<h3>%s</h3>\n%s" % (title, code(commands.format(url=fake.url), "pre"))
           for title, commands in SHELL),
         '<h2 id="messages">The last messages</h2>',

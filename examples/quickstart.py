@@ -127,10 +127,17 @@ def watch(server: FakeServer, exchange: Exchange) -> None:
             say("The program checks that this answers its own question (state) and comes "
                 "from the server that it asked (iss), and trades the code. The "
                 "code_verifier proves that the challenge was its own:")
-    elif exchange.path == "/token" and exchange.status == 400 and not by_hand():
-        # A device asked too early: the script for the user says yes now.
+    elif exchange.path in script_says_yes_after():
         for user_code in server.user_codes():
             server.approve_device(user_code)
+
+
+def script_says_yes_after() -> "list[str]":
+    """What a device asks for before the script that is its user says yes: its codes, or,
+    with --step, where nobody is in a hurry, once in vain for tokens."""
+    if by_hand():
+        return []
+    return ["/token"] if "--step" in sys.argv else ["/device_authorization"]
 
 
 def the_token_is_over(server: FakeServer, user: Client) -> None:
@@ -168,11 +175,12 @@ def a_device(server: FakeServer) -> None:
             print(flush=True)
             device.login(open_browser=True)
         else:
-            server.device_interval = 0.2
+            server.device_interval = 1
             with contextlib.redirect_stderr(io.StringIO()):  # where login() shows the code
                 device.login(open_browser=False)
-        say("At last the user had said yes. What the program got is what it got in section "
-            "2, and is renewed in the same way.")
+        say("The user had said yes. (Before that the answer is 400, authorization_pending: "
+            "see it with --step or --browser.) What the program got is what it got in "
+            "section 2, and is renewed in the same way.")
 
 
 def main() -> None:
