@@ -9,6 +9,7 @@ import ast
 import contextlib
 import html
 import io
+import json
 import os
 import re
 import runpy
@@ -712,6 +713,17 @@ class FakeServerTest(ServerCase):
             "hidden",
         ):
             self.assertNotIn(secret, text)
+
+    def test_a_secret_is_masked_wherever_a_message_is_cut(self):
+        url = self.server.url + "/v1/echo"
+        for size in range(fake_server.SHOWN - 60, fake_server.SHOWN + 5, 4):
+            fetch("POST", url, {"pad": "-" * size, "refresh_token": "Ab1" * 14})
+            for text in (
+                json.dumps({"pad": "-" * size, "refresh_token": "Ab1" * 14}),
+                "-" * size + " " + "Ab1" * 15,
+            ):
+                self.client_with_token().post("echo", data=text)
+            self.assertNotIn("Ab1Ab1", self.start_page())
 
     def test_what_came_in_is_no_html(self):
         fetch("GET", self.server.url + "/%3Cb%3E?x=<script>alert(1)</script>")

@@ -42,7 +42,7 @@ CHANGING = (
 
 
 class Page(html.parser.HTMLParser):
-    """The (tag, text) pairs of a page, without its style."""
+    """The (tag, text) pairs of a page that are seen."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -60,7 +60,8 @@ class Page(html.parser.HTMLParser):
         if self.tag == "strong" and text:
             tag, before = self.parts.pop()
             text, self.tag = before + " " + text, tag
-        if text and self.tag not in ("style", "title"):
+        is_second_option = self.tag == "option" and self.tag in dict(self.parts)
+        if text and self.tag not in ("style", "title") and not is_second_option:
             self.parts.append((self.tag, text))
 
 
@@ -126,7 +127,7 @@ STYLE = """
 .ground { fill: #fff; stroke: #c4c9ce } .bar { fill: #eef0f2; stroke: #c4c9ce }
 .dot { fill: #c4c9ce } text { fill: #16191c; font: 15px system-ui, sans-serif }
 .line { font: 13px ui-monospace, Menlo, Consolas, monospace; white-space: pre }
-.typed { font-weight: 700 } h1, .h1 { font-size: 19px; font-weight: 700 }
+.typed { font-weight: 700 } .h1 { font-size: 19px; font-weight: 700 }
 .soft { fill: #5c6066; font-size: 13px } .box { fill: #fff; stroke: #5c6066 }
 .yes { fill: #14603c } .on-yes { fill: #fff }
 @media (prefers-color-scheme: dark) {
@@ -192,30 +193,21 @@ def draw_terminal(lines: "List[str]") -> "Tuple[List[str], int]":
 
 
 def draw_page(page: "Page", left: int, top: int) -> "Tuple[List[str], int]":
-    """Its parts from the top to the bottom, as the style of the page has them."""
+    """Its parts from the top to the bottom, and how high that is. Two buttons stand side by
+    side."""
     parts: List[str] = []
     x, y, end = left + 24, top + 66, left + HALF - 24
-    buttons = 0
+    middle = (x + end) // 2
     for tag, text in page.parts:
-        if tag in ("button", "yes"):
-            middle = (x + end) // 2
-            start, stop = (x, middle - 6) if not buttons else (middle + 6, end)
-            parts.append(box(start, y - 18, stop - start, "yes" if tag == "yes" else "box"))
-            kind = ' class="on-yes"' if tag == "yes" else ""
-            parts.append(
-                '<text%s x="%d" y="%d" text-anchor="middle">%s</text>'
-                % (kind, (start + stop) // 2, y + 6, escaped(text))
-            )
-            buttons += 1
-            y += 0 if buttons == 1 else 60
+        if tag == "button":
+            parts += button(x, y, middle - 6, text, "box")
+        elif tag == "yes":
+            parts += button(middle + 6, y, end, text, "yes")
+            y += 60
         elif tag == "option":
-            if not any("\N{BLACK DOWN-POINTING SMALL TRIANGLE}" in part for part in parts):
-                parts.append(box(x, y - 18, end - x, "box"))
-                parts.append(text_at(x + 14, y + 6, text))
-                parts.append(
-                    text_at(end - 24, y + 6, "\N{BLACK DOWN-POINTING SMALL TRIANGLE}")
-                )
-                y += 54
+            parts += [box(x, y, end, "box"), text_at(x + 14, y + 6, text)]
+            parts.append(text_at(end - 24, y + 6, "\N{BLACK DOWN-POINTING SMALL TRIANGLE}"))
+            y += 54
         else:
             kind = {"h1": "h1", "footer": "soft"}.get(tag, "")
             bullet = "\N{BULLET}  " if tag == "li" else ""
@@ -226,18 +218,25 @@ def draw_page(page: "Page", left: int, top: int) -> "Tuple[List[str], int]":
     return parts, y - top
 
 
+def button(start: int, y: int, end: int, text: str, kind: str) -> "List[str]":
+    middle = (start + end) // 2
+    label = '<text class="on-%s" x="%d" y="%d" text-anchor="middle">%s</text>'
+    return [box(start, y, end, kind), label % (kind, middle, y + 6, escaped(text))]
+
+
+def box(start: int, y: int, end: int, kind: str) -> str:
+    """Around a line of text."""
+    return '<rect class="%s" x="%d" y="%d" width="%d" height="38" rx="7"/>' % (
+        kind,
+        start,
+        y - 18,
+        end - start,
+    )
+
+
 def text_at(x: float, y: float, text: str, kind: str = "") -> str:
     named = ' class="%s"' % kind if kind else ""
     return '<text%s x="%d" y="%d">%s</text>' % (named, x, y, escaped(text))
-
-
-def box(x: int, y: int, width: int, kind: str) -> str:
-    return '<rect class="%s" x="%d" y="%d" width="%d" height="38" rx="7"/>' % (
-        kind,
-        x,
-        y,
-        width,
-    )
 
 
 def frame(x: int, y: int, width: int, height: int, title: str) -> str:

@@ -113,8 +113,8 @@ TELLING = (  # the headers that a learner wants to see
     "Www-Authenticate",
 )
 SECRET = (
-    "(?:access_|refresh_)?token|(?:device_)?code|code_verifier|state|client_secret|"
-    "password|(?:client_)?assertion|transaction"
+    "(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|code_verifier|state|"
+    "client_secret|password|(?:client_)?assertion|transaction"
 )
 
 
