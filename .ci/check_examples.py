@@ -582,6 +582,13 @@ class WebAppTest(ServerCase):
         self.assert_token_requests(0)
         self.assertEqual(visit(self.server.approve(consent))[0], 200)
 
+    def test_another_address_costs_the_api_nothing(self):
+        ada = self.logged_in("ada")
+        before = len(self.server.requests)
+        for path in "/favicon.ico", "/callback?code=a&state=b", "/logout", "/etc":
+            self.assertEqual(ada(self.app.url + path)[0], 404)
+        self.assertEqual(len(self.server.requests), before)
+
     def test_a_user_who_says_no(self):
         visit = self.browser()
         _, consent, _ = visit(self.app.url + "/login")

@@ -25,9 +25,8 @@ LOG_IN = '<p><a href="/login">Log in</a></p>'
 LOG_OUT = '<form method="post" action="/logout"><button>Log out</button></form>'
 
 class App:
-    url = ""  # its own address: serve() sets it
-
     def __init__(self, *settings):
+        self.url = ""  # its own address: serve() sets it
         self.client = Client(*settings, grant_type="authorization_code",
                              scope="user-library-read")
         self.sessions = {}  # by cookie: a user's client, the first half of a login if any
@@ -56,7 +55,9 @@ class App:
             self.sessions.pop(key, None)
             user.logout()
             return page("You are logged out", LOG_IN)
-        return self.home(user or self.client.for_user())
+        if route == "GET /":
+            return self.home(user or self.client.for_user())
+        return page("There is nothing here", LOG_IN, "404 Not Found")
 
     def home(self, user):
         try:
@@ -68,8 +69,7 @@ class App:
         title = f"{me['display_name'] or me['id']} saved last"
         return page(title, f"<ol>\n{''.join(tracks)}</ol>\n{LOG_OUT}")
 
-    def go(self, place, old_key, user, asked=None):
-        """To another address, with a new cookie: an old one may be known to others."""
+    def go(self, place, old_key, user, asked=None):  # with a cookie that nobody knows
         self.sessions.pop(old_key, None)
         key = os.urandom(32).hex()
         self.sessions[key] = user, asked
