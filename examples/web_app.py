@@ -19,7 +19,7 @@ HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-s
 PAGE = """<!DOCTYPE html>
 <html lang="en"><meta name="viewport" content="width=device-width"><title>{title}</title>
 <style>:root {{ color-scheme: light dark; background: canvas; font: 1.1rem/1.5 system-ui }}
-main {{ max-width: 30rem; margin: 3rem auto; padding: 0 1rem }}</style>
+main {{ max-width: 30rem; margin: auto; padding: 1rem }} button {{ font: inherit }}</style>
 <main><h1>{title}</h1>{content}</main>"""
 LOG_IN = '<p><a href="/login">Log in</a></p>'
 LOG_OUT = '<form method="post" action="/logout"><button>Log out</button></form>'

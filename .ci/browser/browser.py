@@ -255,8 +255,9 @@ def origin(url):
 
 FINDINGS = """
 const done = arguments[0];
-axe.run(document).then(result => done(result.violations.map(
-    rule => rule.id + ": " + rule.nodes.map(node => node.html).join(" "))));"""
+axe.run(document, {rules: {"target-size": {enabled: true}}}).then(result => done(
+    result.violations.map(
+        rule => rule.id + ": " + rule.nodes.map(node => node.html).join(" "))));"""
 
 PAGE = """
 const count = selector => document.querySelectorAll(selector).length;
