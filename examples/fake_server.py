@@ -161,7 +161,7 @@ class Exchange(NamedTuple):
 
 
 def masked(text: str) -> str:
-    """Secrets by their names and, as all that this server makes are so long, by that."""
+    """Without secrets: known by their names, and those of this server by their length."""
     text = re.sub(r"(?m)^(Authorization: *(?:\S+ )?).*", r"\1***", text)
     text = re.sub(r'("(?:%s)": *)"(?:[^"\\]|\\.)*("|$)' % SECRET, r'\1"***"', text)
     # JSON in JSON, as /v1/echo gives it back.
