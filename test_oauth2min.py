@@ -5905,6 +5905,18 @@ class OddAnswersTest(ServerCase):
                 self.assertEqual(raw.accepted, 2)
                 self.assertNotEqual(client.token.access_token, HUSH)
 
+    def test_an_answer_to_a_refresh_that_breaks_off_does_not_end_the_login(self):
+        for fields, body in [([b"Content-Length: 30"], b""), *self.BROKEN]:
+            for status in b"400 Bad Request", b"401 Unauthorized", b"403 Forbidden":
+                with self.subTest(status, fields=fields, body=body[:9]):
+                    answer = self.odd(*fields, status=status, body=body)
+                    raw = self.start_raw_server([answer])
+                    endpoint = {"token_endpoint": raw.url}
+                    client = self.client_without_login(metadata=endpoint)
+                    client.token = Token("old", expires_at=1, refresh_token=HUSH)
+                    self.error_of(TokenError, client.access_token)
+                    self.assertEqual(client.token.refresh_token, HUSH)
+
     def test_where_a_redirect_leads(self):
         rows = [
             Row(fields=[b"Location: /caf\xe9"], target=b"/caf%E9"),
