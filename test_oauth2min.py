@@ -5834,6 +5834,217 @@ class StreamTest(ServerCase):
                         self.error_of(URLError, client.get, "x")
 
 
+class OddAnswersTest(ServerCase):
+    """What careless servers and proxies send, and its one right reading: it is read as
+    it was meant, or it is an error that says so. Other classes have the tables of their
+    own part: HeadTest, GzipTest, ResponseTest, PagesTest, RateLimitTest."""
+
+    BROKEN = [
+        ([b"Content-Length: 100"], b"abc"),
+        ([b"Content-Length: 3", b"Content-Encoding: br"], b"abc"),
+        ([b"Content-Length: 3", b"Content-Encoding: gzip"], b"abc"),
+        ([b"Content-Encoding: gzip"], gzip.compress(b"abc" * 99)[:-9]),
+        ([b"Transfer-Encoding: chunked"], b"9\r\nabc"),
+        ([b"Transfer-Encoding: chunked"], b"zz\r\nabc"),
+        ([b"Transfer-Encoding: chunked", b"Content-Encoding: gzip"], b""),
+        ([b"Content-Length: 9999999999"], b"x" * 2000000),
+    ]
+
+    @staticmethod
+    def odd(*fields, status=b"200 OK", body=b"{}"):
+        """An answer that ends with its connection."""
+        first = b"HTTP/1.1 " + status
+        return b"\r\n".join([first, b"Connection: close", *fields, b"", body])
+
+    def played(self, *answers):
+        """A server that gives each of the answers on a connection of its own, and a
+        client that has a token for it."""
+        return self.raw_server_and_client(*([answer] for answer in answers))
+
+    def test_what_was_meant_is_read(self):
+        one = gzip.compress(b"one")
+        named = b"\x1f\x8b\x08\x1c" + bytes(6) + b"\x03\x00abcname\0comment\0" + one[10:]
+        bytewise = b"".join(b"1\r\n%c\r\n" % byte for byte in one + gzip.compress(b"two"))
+        zipped = b"Content-Encoding: gzip"
+        chunked = b"Transfer-Encoding: chunked"
+        rows = [
+            Row(fields=[b" folded: before any field"], body=b"one", content=b"one"),
+            Row(fields=[b"Content-Length: 3"], body=b"one and more", content=b"one"),
+            Row(fields=[b"Content-Type: a/b; c=\"" + b";" * 60000], body=b"1", content=b"1"),
+            Row(fields=[b"Content-Encoding: , gzip ,"], body=one, content=b"one"),
+            Row(fields=[b"Content-Encoding:\r\n gzip"], body=one, content=b"one"),
+            Row(fields=[zipped], body=named, content=b"one"),
+            Row(fields=[zipped], body=one + b"\r\n", content=b"one"),
+            Row(fields=[zipped], body=one + bytes(512), content=b"one"),
+            Row(fields=[zipped, chunked], body=bytewise + b"0\r\n\r\n", content=b"onetwo"),
+        ]
+        for row in rows:
+            with self.subTest(row.fields[0][:40], body=row.body):
+                _, client = self.played(self.odd(*row.fields, body=row.body))
+                self.assertEqual(client.get("x").content, row.content)
+
+    def test_what_cannot_be_read_is_an_error_that_names_it(self):
+        packed = gzip.compress(b"content")
+        rows = [
+            Row(coding=b"deflate", body=zlib.compress(b"content"), named="deflate"),
+            Row(coding=b"br, gzip", body=packed, named="'br'"),
+            Row(coding=b"gzip, br", body=packed, named="'br'"),
+            Row(coding=b"gzip;q=1", body=packed, named="gzip;q=1"),
+            Row(coding=b"aws-chunked", body=b"7\r\ncontent", named="aws-chunked"),
+            Row(coding=b"utf-8", body=b"content", named="utf-8"),
+        ]
+        for row in rows:
+            with self.subTest(row):
+                field = b"Content-Encoding: " + row.coding
+                _, client = self.played(self.odd(field, body=row.body))
+                error = self.error_of(URLError, client.get, "x")
+                self.assertIn(row.named, str(error))
+
+    def test_compressed_data_that_are_broken_are_an_error_and_never_content(self):
+        packed = gzip.compress(b"content")
+        for body in (
+            b"content",
+            zlib.compress(b"content"),
+            packed[:-8] + bytes(4) + packed[-4:],  # another checksum
+            packed[:-1] + b"\1",  # another size
+            packed + packed[:5],
+        ):
+            with self.subTest(body):
+                _, client = self.played(self.odd(b"Content-Encoding: gzip", body=body))
+                self.error_of(URLError, client.get, "x")
+
+    def test_a_body_that_nobody_needs_does_not_hide_a_redirect(self):
+        for fields, body in self.BROKEN:
+            with self.subTest(fields, body=body[:9]):
+                moved = self.odd(b"Location: /y", *fields, status=b"302 Found", body=body)
+                raw, client = self.played(moved, OK)
+                self.assertEqual(client.get("x").json(), {})
+                self.assertTrue(raw.heard[1][1].startswith(b"GET /y "))
+
+    def test_nor_a_status_and_what_its_fields_say(self):
+        challenge = b'WWW-Authenticate: Bearer error="insufficient_scope", scope="more"'
+        for fields, body in self.BROKEN:
+            for status, field, kind, said in (
+                (b"404 Not Found", b"X: 1", ResponseError, "answered 404"),
+                (b"403 Forbidden", challenge, ResponseError, "insufficient_scope.*more"),
+                (b"403 Forbidden", b"Retry-After: 7", RateLimited, "in 7 seconds"),
+                (b"429 Too Many", b"Retry-After: 7", RateLimited, "in 7 seconds"),
+                (b"503 Away", b"Retry-After: 7", RateLimited, "in 7 seconds"),
+            ):
+                with self.subTest(status, fields=fields, body=body[:9]):
+                    answer = self.odd(field, *fields, status=status, body=body)
+                    _, client = self.played(answer)
+                    error = self.error_of(kind, client.get, "x")
+                    self.assertRegex(str(error), said)
+
+    def test_nor_that_a_token_is_refused(self):
+        for fields, body in self.BROKEN:
+            with self.subTest(fields, body=body[:9]):
+                refusal = self.odd(*fields, status=b"401 Unauthorized", body=body)
+                raw, client = self.raw_server_and_client([refusal], [OK])
+                self.assertEqual(client.get("x").json(), {})
+                self.assertEqual(raw.accepted, 2)
+                self.assertNotEqual(client.token.access_token, HUSH)
+
+    def test_an_answer_to_a_refresh_that_breaks_off_does_not_end_the_login(self):
+        for fields, body in [([b"Content-Length: 30"], b""), *self.BROKEN]:
+            for status in b"400 Bad Request", b"401 Unauthorized", b"403 Forbidden":
+                with self.subTest(status, fields=fields, body=body[:9]):
+                    answer = self.odd(*fields, status=status, body=body)
+                    raw = self.start_raw_server([answer])
+                    endpoint = {"token_endpoint": raw.url}
+                    client = self.client_without_login(metadata=endpoint)
+                    client.token = Token("old", expires_at=1, refresh_token=HUSH)
+                    self.error_of(TokenError, client.access_token)
+                    self.assertEqual(client.token.refresh_token, HUSH)
+
+    def test_where_a_redirect_leads(self):
+        rows = [
+            Row(fields=[b"Location: /caf\xe9"], target=b"/caf%E9"),
+            Row(fields=["Location: /café".encode()], target=b"/caf%C3%A9"),
+            Row(fields=[b"Location: \t /y \t"], target=b"/y"),
+            Row(fields=[b"Location: /y z"], target=b"/y%20z"),
+            Row(fields=[b"Location: /50%"], target=b"/50%25"),
+            Row(fields=[b"Location: /a%20b%E9"], target=b"/a%20b%E9"),
+            Row(fields=[b"Location: /^{|}\"<>"], target=b"/%5E%7B%7C%7D%22%3C%3E"),
+            Row(fields=[b"Location: y"], target=b"/d/y"),
+            Row(fields=[b"Location: ?q=2"], target=b"/d/x?q=2"),
+            Row(fields=[b"Location: ../y#part"], target=b"/y"),
+            Row(fields=[b"location: /y", b"LOCATION: /y"], target=b"/y"),
+            Row(fields=[b"Location: /y", b"Location: /z"], target=ResponseError),
+            Row(fields=[], target=ResponseError),
+            Row(fields=[b"Location: http://user:pass@127.0.0.1/"], target=UnsafeURL),
+            Row(fields=[b"Location: http://127.0.0.1:99999/"], target=UnsafeURL),
+            Row(fields=[b"Location: http://["], target=UnsafeURL),
+            Row(fields=[b"Location: javascript:x"], target=UnsafeURL),
+            Row(fields=[b"Location: file:///etc/passwd"], target=UnsafeURL),
+        ]
+        for row in rows:
+            with self.subTest(row):
+                moved = self.odd(*row.fields, status=b"302 Found")
+                raw, client = self.played(moved, OK)
+                if isinstance(row.target, bytes):
+                    self.assertEqual(client.get("d/x?q=1").json(), {})
+                    self.assertEqual(raw.heard[1][1].split()[1], row.target)
+                else:
+                    self.error_of(row.target, client.get, "d/x?q=1")
+                    self.assertEqual(raw.accepted, 1)
+
+    def test_a_challenge_in_whatever_way_it_is_written(self):
+        rows = [
+            ['Bearer error="insufficient_scope" scope="more"'],
+            ['Bearer error="insufficient_scope"; scope="more"'],
+            ['Bearer error="insufficient_scope", scope="more",'],
+            ['Bearer error="insufficient_scope", scope="more'],
+            ['Bearer error="insufficient_scope",\r\n scope="more"'],
+            ['Bearer  ERROR = insufficient_scope ,\tScope = more'],
+            ["Bearer", 'Bearer error="insufficient_scope", scope="more"'],
+            ['Bearer x=https://h/?a, error="insufficient_scope", scope="more"'],
+            ['Negotiate oY/G+MIGD=, Bearer error="insufficient_scope", scope="more"'],
+            ['DPoP error="no", Bearer error="insufficient_scope", scope="more"'],
+            ['Bearer error="insufficient_scope", scope="more", DPoP error="no"'],
+            ['Bearer realm="a, error=\\"no\\"", error="insufficient_scope", scope="more"'],
+        ]
+        for challenges in rows:
+            with self.subTest(challenges):
+                fields = [b"WWW-Authenticate: " + text.encode() for text in challenges]
+                _, client = self.played(self.odd(*fields, status=b"403 Forbidden"))
+                error = self.error_of(ResponseError, client.get, "x")
+                self.assertRegex(str(error), "403: insufficient_scope: .* more$")
+
+    def test_a_next_link_in_whatever_way_it_is_written(self):
+        for link, target in (
+            (b"</y>;rel=next", b"/y"),
+            (b"</y>; rel=next;", b"/y"),
+            (b"</y> ; REL = 'next'", b"/y"),
+            (b'</y>; rel="next', b"/y"),
+            (b'</z>; rel="prev", </y?a=1,2>; title="\\", <z>"; rel="last next"', b"/y?a=1,2"),
+            (b"</y%E9?50%>; rel=next", b"/y%E9?50%25"),
+            (b"<y z#part>; rel=next", b"/y%20z"),
+            (b'</z>; rev=next, </z>; rel="http://x/next", </z>; rel=nextish', None),
+        ):
+            with self.subTest(link):
+                first = self.odd(b"Link: " + link, body=b"[1]")
+                raw, client = self.played(first, self.odd(body=b"[2]"))
+                pages = list(client.pages("x"))
+                self.assertEqual(pages, [[1], [2]] if target else [[1]])
+                if target:
+                    self.assertEqual(raw.heard[1][1].split()[1], target)
+
+    def test_a_date_in_whatever_form_http_had_it(self):
+        for form in "%a, %d %b %Y %X GMT", "%A, %d-%b-%y %X GMT", "%a %b %d %X %Y":
+            now = int(time.time())
+            date, until = (
+                time.strftime(form, time.gmtime(now + seconds)).encode()
+                for seconds in (5000, 5060)
+            )
+            fields = b"Date: " + date, b"Retry-After: " + until
+            with self.subTest(until):
+                _, client = self.played(self.odd(*fields, status=b"429 Too Many"))
+                error = self.error_of(RateLimited, client.get, "x")
+                self.assertAlmostEqual(error.retry_after, 60, delta=1)
+
+
 class ProxyTest(ServerCase):
     """RFC 9110 section 9.3.6. A FakeServer can be the proxy for plain HTTP: it answers
     itself, whatever the host."""
