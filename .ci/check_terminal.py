@@ -20,10 +20,8 @@ import subprocess
 import sys
 import tempfile
 import termios
-import threading
 import time
 import unittest
-import urllib.error
 import urllib.request
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -250,11 +248,15 @@ class Terminal(unittest.TestCase):
                 Terminal.patience = 1  # the other tests will fail as well, but soon
                 self.fail("the terminal still cuts long lines")
 
-    def callback(self, query=None):
+    def prompted(self):
+        """Waits for the sentence about pasting; how much is on the terminal then."""
+        self.program.address()
+        self.program.sees(r"(?i)\bpaste\b[^\n]*\n")
+        return len(self.program.output)
+
+    def callback(self):
         """The browser comes back by itself; returns its page."""
         approved = self.approved()
-        if query is not None:
-            approved = approved.partition("?")[0] + "?" + query
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(approved, timeout=PATIENCE) as answer:
             return answer.read().decode()
@@ -352,7 +354,7 @@ class Pasting(Terminal):
         self.start()
         approved = self.approved()
         code = parse_qs(urlsplit(approved).query)["code"][0]
-        before = len(self.program.output)
+        before = self.prompted()
         self.program.types("%s#%s%s" % (code, "another-state", ENTER))
         self.program.sees(r"(?i)\bpaste\b", after=before)
         self.assertEqual(self.server.forms("/token"), [])
@@ -389,7 +391,7 @@ class Pasting(Terminal):
         address = self.approved()
         for wrong in "", "   ", "yes", "https://example.com/" + "x" * 300:
             with self.subTest(wrong):
-                before = len(self.program.output)
+                before = self.prompted()
                 self.program.types(wrong + ENTER)
                 self.program.sees(r"(?i)\bpaste\b" if wrong.strip() else "\n", after=before)
         self.program.types(address + ENTER)
@@ -414,8 +416,8 @@ class Pasting(Terminal):
         self.ready()
         self.program.types(address + ENTER)
         self.program.sees("FIRST\r\n")
-        first = len(self.program.output)
-        second = self.program.sees(r"(http://\S+[?&]state=\S+)\r?\n", after=first - 200)
+        first = self.program.output.index(b"FIRST\r\n")
+        second = self.program.sees(r"(http://\S+[?&]state=\S+)\r?\n", after=first)
         self.ready()
         self.program.types(self.server.approve(second.group(1).decode()) + ENTER)
         self.succeeds()
@@ -428,7 +430,7 @@ class Promised(Terminal):
     def test_a_code_alone_is_refused_and_an_address_taken(self):
         self.start()
         approved = self.approved()
-        before = len(self.program.output)
+        before = self.prompted()
         self.program.types(parse_qs(urlsplit(approved).query)["code"][0] + ENTER)
         self.program.sees(r"(?i)\bpaste\b", after=before)
         self.assertEqual(self.server.forms("/token"), [])
@@ -485,7 +487,7 @@ class Typing(Terminal):
     def test_every_line_begins_at_the_left(self):
         self.start()
         address = self.approved()
-        before = len(self.program.output)
+        before = self.prompted()
         self.program.types("nothing" + ENTER)
         self.program.sees(r"(?i)\bpaste\b", after=before)
         self.program.types(address + ENTER)
