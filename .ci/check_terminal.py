@@ -51,6 +51,17 @@ def login(open_browser=False, timeout=%d, **options):
 """ % (ROOT, PATIENCE)
 LOGIN = "login()\nsay('LOGGED IN')\n"
 
+# Makes stdin the controlling terminal, and leaves the signals as a shell would: what runs in the
+# background may have been told to ignore some.
+TAKE_TERMINAL = """
+import fcntl, os, signal, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+for name in "SIGINT", "SIGQUIT":
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
 
 class Screen:
     """What a terminal of 80 columns shows of the bytes that it got: its lines, as a list. An
@@ -102,21 +113,9 @@ class Program:
         self.before = self.stty("-a")
         self.output = b""
         self.screen = Screen()
-        slave = self.slave
-
-        def take_terminal():
-            os.setsid()
-            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-
-        # The signals as a shell would leave them: a parent in the background ignores some.
-        for name in "SIGINT", "SIGQUIT":
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-        try:
-            self.process = subprocess.Popen(
-                command, stdin=slave, stdout=slave, stderr=slave, env=environment,
-                preexec_fn=take_terminal, restore_signals=True)
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL, *command], env=environment,
+            stdin=self.slave, stdout=self.slave, stderr=self.slave)
 
     def stty(self, *arguments):
         done = subprocess.run(
