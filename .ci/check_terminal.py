@@ -558,8 +558,8 @@ class WaysOut(Terminal):
         self.start("def handler(*_):\n    raise ArithmeticError\n"
                    "signal.signal(signal.SIGUSR1, handler)\n"
                    "try:\n    login()\nexcept ArithmeticError:\n    say('LOGGED IN')")
-        self.program.address()
-        self.ready()
+        self.prompted()
+        time.sleep(0.3)         # else it could come while the last words are written
         os.kill(self.program.process.pid, signal.SIGUSR1)
         self.succeeds()
 
