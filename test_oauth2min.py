@@ -48,7 +48,6 @@ import threading
 import time
 import tokenize
 import traceback
-import tracemalloc
 import types
 import unittest
 import urllib.parse
@@ -65,6 +64,10 @@ try:
     import ssl
 except ImportError:
     ssl = None
+try:
+    import tracemalloc
+except ImportError:  # as in PyPy
+    tracemalloc = None
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "examples")]
@@ -218,6 +221,14 @@ def has_ipv6():
         return bool(free_port("::1"))
     except OSError:
         return False
+
+
+def blocks_of_memory():
+    """How many are in use."""
+    if hasattr(sys, "getallocatedblocks"):
+        return sys.getallocatedblocks()
+    gc.collect()  # in PyPy, where nothing else takes garbage away at once
+    return len(gc.get_objects())
 
 
 class MemoryStore:
@@ -751,8 +762,10 @@ class TokenTest(Case):
             with self.assertRaises(AttributeError):
                 setattr(token, name, "b")
         self.assertEqual(token, Token("a"))
+        others = {"expires_at": 1.5, "raw": {}}  # in PyPy, _replace() checks them
         for name in token._fields:
-            self.assertNotEqual(token, token._replace(**{name: "b"}))
+            other = {name: others.get(name, "b")}
+            self.assertNotEqual(token, token._replace(**other))
 
     def test_no_secret_is_in_the_repr_of_anything(self):
         url = "https://a.example/?state=" + HUSH
@@ -4253,11 +4266,11 @@ class NeighbourTest(LoginCase):
         def attack(address, state):
             flood = self.start_python(self.FLOOD, str(address[1]))
             threads = 0
-            blocks = sys.getallocatedblocks()
+            blocks = blocks_of_memory()
             while flood.poll() is None:
                 threads = max(threads, threading.active_count())
                 time.sleep(0.005)
-            return flood.stdout.read(), threads, sys.getallocatedblocks() - blocks
+            return flood.stdout.read(), threads, blocks_of_memory() - blocks
 
         answers, threads, blocks = self.result_of_attack(attack)
         # Who is slow, while 32 others come and go, may be hung up on.
@@ -5999,10 +6012,16 @@ class TLSTest(ServerCase):
         self.assertEqual(discover(secure.url, context)["issuer"], secure.url)
 
     def test_a_connection_with_bytes_left_inside_of_tls_is_not_used_again(self):
+        # inside: the size of a buffer, which since Python 3.14 takes a whole record
+        def reader(raw, *_):
+            return buffered(raw, 8192)
+
+        buffered = io.BufferedReader
         secure, context = self.start_tls_server()
         client = self.client(metadata=secure.metadata, context=context)
         secure.script("/v1/echo", raw=OK + b"x" * 12000)  # in one record
-        client.get("echo")
+        with mock.patch("io.BufferedReader", reader):
+            client.get("echo")
         self.assertEqual(client.get("echo").json()["authorization"], "Bearer")
         self.assertEqual(secure.connections, 2)
 
@@ -6214,12 +6233,31 @@ class GzipTest(ServerCase):
 
     def peak_megabytes(self, kind, client):
         """The memory in MiB that a refused answer takes."""
+        if tracemalloc is None:
+            return self.peak_by_the_system(kind, client)
         tracemalloc.start()
         try:
             self.error_of(kind, client.get, "echo")
             return tracemalloc.get_traced_memory()[1] >> 20
         finally:
             tracemalloc.stop()
+
+    def peak_by_the_system(self, kind, client):
+        """By what Linux counts, whose highest figure can be put back."""
+        if not os.path.exists("/proc/self/clear_refs"):
+            self.skipTest("nothing counts the memory here")
+        gc.collect()
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+        before = self.highest_kibibytes()
+        self.error_of(kind, client.get, "echo")
+        garbage = 15 << 10  # that the collector may let lie, in KiB; 13 was seen
+        return self.highest_kibibytes() - before - garbage >> 10
+
+    @staticmethod
+    def highest_kibibytes():
+        with open("/proc/self/status") as file:
+            return int(re.search(r"VmHWM:\s*(\d+) kB", file.read()).group(1))
 
     @staticmethod
     def gzip_bomb(megabytes):
@@ -6415,16 +6453,19 @@ class NetworkErrorTest(ServerCase):
                 self.message_of_network_error(client, ConnectionRefusedError)
 
     def test_a_host_that_nobody_knows(self):
-        client = self.client_with_token(base_url="https://nothing.invalid/v1")
+        client = self.client_with_token(
+            base_url="http://nothing.invalid/v1", metadata={"allow_http": True}
+        )
         # What the answer would be depends on the network that the tests run in.
         unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         with mock.patch("socket.getaddrinfo", side_effect=unknown):
             self.message_of_network_error(client, socket.gaierror, "nothing.invalid")
 
     def test_a_host_name_that_nobody_can_have(self):
-        client = self.client_with_token(metadata={"base_url": None})
+        metadata = {"base_url": None, "allow_http": True}
+        client = self.client_with_token(metadata=metadata)
         for host in "a..example", "a" * 64 + ".example":
-            self.error_of(ValueError, client.get, "https://%s/x?%s" % (host, HUSH))
+            self.error_of(ValueError, client.get, "http://%s/x?%s" % (host, HUSH))
 
     def test_a_server_that_does_not_answer_in_time(self):
         half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n["
