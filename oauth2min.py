@@ -48,7 +48,7 @@ import zlib
 from collections import deque, namedtuple
 from contextlib import ExitStack, contextmanager, suppress
 from email.utils import mktime_tz, parsedate_tz
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from urllib.error import URLError
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -1488,22 +1488,28 @@ class _Connection:
         return io.BufferedReader(_Raw(lambda buffer: self.ready().recv_into(buffer)))
 
     def connect(self):
-        """Opens the socket, as http.client does it: to the proxy if there is one, through
-        its tunnel (RFC 9110 section 9.3.6), and in TLS with the server itself."""
+        """Opens the socket: to the proxy if there is one, through its tunnel (RFC 9110
+        section 9.3.6), and in TLS with the server itself."""
         scheme, host, tunnel, login = self.key[1:]
-        opener = HTTPConnection(host, timeout=self.timeout)
-        if scheme == "https":
-            if self.owner.context is None:
-                import ssl  # there are Pythons without
-                # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
-                self.owner.context = ssl.create_default_context()
-            from http.client import HTTPSConnection
-            opener = HTTPSConnection(host, timeout=self.timeout, context=self.owner.context)
+        if scheme == "https" and self.owner.context is None:
+            import ssl  # there are Pythons without
+            # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
+            self.owner.context = ssl.create_default_context()
+        _, name, port = _origin(f"{scheme}://{host}")
+        self.sock = socket.create_connection((name.strip("[]"), port), self.timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tunnel:
-            opener.set_tunnel(tunnel, headers=login)
-        self.sock = opener  # for close(), if it fails half way
-        opener.connect()
-        self.sock = opener.sock
+            _, name, port = _origin(f"https://{tunnel}")
+            place = f"{name}:{port}"
+            self.ready().sendall(_head("CONNECT", place, {"Host": place, **login}))
+            answer = _Answer(self, method="CONNECT")
+            answer.begin()
+            if answer.status != 200:
+                raise OSError(f"the proxy answered {answer.status} (407: it wants a user "
+                              "and a password in its address)")
+        if scheme == "https":  # whose certificate has no dot at the end of the name
+            self.sock = self.owner.context.wrap_socket(self.ready(),
+                                                       server_hostname=name.strip("[]."))
 
     def answer(self, request, headers):
         """Sends the request, and returns the answer when its head is there."""
@@ -1530,10 +1536,9 @@ class _Connection:
         blocks = iter([b""])
         if request.data is not None or method in ("PATCH", "POST", "PUT"):
             blocks = _blocks(request.data or b"", headers)
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = f"{method} {request.selector or '/'} HTTP/1.1\r\n{fields}\r\n"
+        head = _head(method, request.selector or "/", headers)
         with suppress(ConnectionError):
-            self.ready().sendall(head.encode("latin-1") + next(blocks, b""))
+            self.ready().sendall(head + next(blocks, b""))
             for block in blocks:
                 self.ready().sendall(block)
 
@@ -1542,6 +1547,11 @@ class _Connection:
         if self.sock:
             self.sock.close()
         self.sock = None
+
+def _head(method, target, headers):
+    """The head of a request, as it goes over the wire (RFC 9112 section 3)."""
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"{method} {target} HTTP/1.1\r\n{fields}\r\n".encode("latin-1")
 
 def _blocks(body, headers):
     """The body in blocks, after its length was written into the headers: that is measured,
@@ -1683,10 +1693,15 @@ class _Answer(HTTPResponse):
         connection = self.connection
         self.connection = None
         super().close()
-        is_whole = self.left == 0 and not self.in_chunks
-        if connection and is_whole and not self.will_close:
+        if connection is None:
+            return
+        is_over = self.left == 0 and not self.in_chunks and not self.will_close
+        connection.deadline = 0  # only what came already, out of turn, is looked at
+        with suppress(OSError):
+            is_over = is_over and not self.file.peek()
+        if is_over:
             connection.owner.give_back(connection)
-        elif connection:
+        else:
             connection.close()
 
 def _listed(headers, name):
@@ -1747,9 +1762,7 @@ def _network_error(error, request):
     if isinstance(error, UnsafeURL):
         return error
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    # What stands behind the number is the proxy's own text.
-    number = r"of the proxy: \1 (407: it wants a user and a password in its address)"
-    said = re.sub("(Tunnel.* [0-9]{3}).*", number, _one_line(said, request.secrets))
+    said = _one_line(said, request.secrets)
     advice = "check the address, the network and the proxy settings"
     if isinstance(error, socket.timeout):
         advice = "try again, or raise timeout="
