@@ -221,7 +221,7 @@ class Stress:
 
 def main(seconds):
     lock = "without" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with"
-    if lock == "without" and sys._is_gil_enabled():  # type: ignore[attr-defined]
+    if lock == "without" and sys._is_gil_enabled():
         lock = "with (switched on again)"
     with tempfile.TemporaryDirectory() as folder:
         stress = Stress(folder)
