@@ -39,6 +39,7 @@ import shlex
 import shutil
 import signal
 import socket
+import socketserver
 import stat
 import subprocess
 import sys
@@ -48,7 +49,6 @@ import threading
 import time
 import tokenize
 import traceback
-import tracemalloc
 import types
 import unittest
 import urllib.parse
@@ -65,6 +65,10 @@ try:
     import ssl
 except ImportError:
     ssl = None
+try:
+    import tracemalloc
+except ImportError:  # as in PyPy
+    tracemalloc = None
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "examples")]
@@ -98,6 +102,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 REDIRECTS = 301, 302, 303, 307, 308
 PROMISE_OF_ISS = "authorization_response_iss_parameter_supported"  # RFC 9207
 ALBUMS = "artists/%022d/albums" % 7  # the fake server has 27 of them
+PATIENCE = 60  # seconds, for what is sure to come: this machine may have other work
 
 Row = types.SimpleNamespace  # a row of a table, whose columns have names
 
@@ -129,7 +134,7 @@ needs_posix = unittest.skipUnless(
     os.name == "posix", "Windows has no modes and no signals"
 )
 needs_proc = unittest.skipUnless(
-    os.path.isdir("/proc/self"), "needs a folder that root cannot write to"
+    os.name == "posix" and os.path.isdir("/proc/self"), "needs a folder that root cannot write to"
 )
 
 
@@ -178,7 +183,7 @@ def results_of_threads(function, number=64):
     results = []
 
     def run():
-        barrier.wait(10)
+        barrier.wait(PATIENCE)
         try:
             results.append(function())
         except Exception as error:
@@ -188,7 +193,7 @@ def results_of_threads(function, number=64):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     return results
 
 
@@ -198,7 +203,7 @@ def parallel_map(function, items):
         return list(pool.map(function, items))
 
 
-def answer_to(address, data, timeout=3):
+def answer_to(address, data, timeout=PATIENCE):
     """Sends the bytes; all that came back, b"" also if the far end hung up on us."""
     with socket.create_connection(address, timeout) as connection:
         try:
@@ -219,6 +224,14 @@ def has_ipv6():
         return bool(free_port("::1"))
     except OSError:
         return False
+
+
+def blocks_of_memory():
+    """How many are in use."""
+    if hasattr(sys, "getallocatedblocks"):
+        return sys.getallocatedblocks()
+    gc.collect()  # in PyPy, where nothing else takes garbage away at once
+    return len(gc.get_objects())
 
 
 class MemoryStore:
@@ -339,7 +352,7 @@ class RawServer:
         self.closing = True
         socket.create_connection(self.socket.getsockname()).close()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(PATIENCE)
         self.socket.close()
 
 
@@ -412,13 +425,13 @@ class Case(unittest.TestCase):
         return error
 
     def start(self, command, **settings):
-        """A process whose stdout can be read as text. After 30 seconds it is killed."""
+        """A process whose stdout can be read as text. If it hangs it is killed."""
         process = self.enter_context(
             subprocess.Popen(
                 command, stdout=subprocess.PIPE, universal_newlines=True, **settings
             )
         )
-        watchdog = threading.Timer(30, process.kill)
+        watchdog = threading.Timer(2 * PATIENCE, process.kill)
         watchdog.start()
         self.addCleanup(watchdog.cancel)
         self.addCleanup(process.kill)
@@ -480,7 +493,7 @@ class ServerCase(Case):
         self.addCleanup(server.close)
         return server
 
-    def raw_server_and_client(self, *connections, timeout=5):
+    def raw_server_and_client(self, *connections, timeout=PATIENCE):
         """A raw server, and a client of it that has its token."""
         server = self.start_raw_server(*connections)
         client = self.client_with_token(base_url=server.url, timeout=timeout)
@@ -554,7 +567,9 @@ class LoginCase(ServerCase):
     def fail_if_asked(self, url):
         self.fail("the user was asked")
 
-    def stderr_of_login(self, client, open_browser=None, timeout=5, **parameters):
+    def stderr_of_login(
+        self, client, open_browser=None, timeout=PATIENCE, **parameters
+    ):
         """Logs in at the fake server; what was shown on stderr."""
         with self.captured_stderr() as shown:
             client.login(open_browser or self.server.browser, timeout, **parameters)
@@ -672,7 +687,7 @@ class FileTest(Case):
             sys.path.pop(0)
             print([name for name in sys.argv[1:] if not importlib.util.find_spec(name)])
             """
-        names.discard("msvcrt")  # of Windows alone
+        names -= {"fcntl", "msvcrt"}  # which not every system has
         self.assertEqual(self.output_of_python(code, *sorted(names)), "[]\n")
 
     def test_importing_it_loads_nothing_that_only_a_login_or_a_command_needs(self):
@@ -757,8 +772,10 @@ class TokenTest(Case):
             with self.assertRaises(AttributeError):
                 setattr(token, name, "b")
         self.assertEqual(token, Token("a"))
+        others = {"expires_at": 1.5, "raw": {}}  # in PyPy, _replace() checks them
         for name in token._fields:
-            self.assertNotEqual(token, token._replace(**{name: "b"}))
+            other = {name: others.get(name, "b")}
+            self.assertNotEqual(token, token._replace(**other))
 
     def test_no_secret_is_in_the_repr_of_anything(self):
         url = "https://a.example/?state=" + HUSH
@@ -2105,7 +2122,7 @@ class RenewalTest(ServerCase):
 
         def answer_when_over(connection, request):
             asked.set()
-            over.wait(10)
+            over.wait(PATIENCE)
             connection.sendall(answer)
 
         raw = self.start_raw_server([answer_when_over], [answer])
@@ -2113,7 +2130,7 @@ class RenewalTest(ServerCase):
         client = self.client(metadata={"token_endpoint": raw.url + "/token"})
         thread = threading.Thread(target=client.access_token, daemon=True)
         thread.start()
-        self.assertTrue(asked.wait(10))  # so now it has the lock
+        self.assertTrue(asked.wait(PATIENCE))  # so now it has the lock
         with warnings.catch_warnings():
             # Python warns that this is dangerous.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -2126,7 +2143,7 @@ class RenewalTest(ServerCase):
                 os._exit(1)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         over.set()
-        thread.join(10)
+        thread.join(PATIENCE)
         self.assertEqual(client.access_token(), "a")
         self.assertEqual(len(raw.heard), 2)
 
@@ -3886,10 +3903,21 @@ class TokenFileTest(Case):
         self.assertEqual(self.file.load(), {"a": 1})
 
     def test_a_path_that_is_none_is_refused(self):
-        for path in "", "~nobody-of-this-name/token.json", self.folder, os.devnull:
+        for path in "", self.folder, os.devnull:
             self.error_of(ValueError, TokenFile, path)
 
+    @needs_posix
+    def test_a_home_that_nobody_has_is_refused(self):
+        self.error_of(ValueError, TokenFile, "~nobody-of-this-name/token.json")
+
     def test_a_file_that_cannot_be_read_is_named_and_not_taken_for_none(self):
+        os.mkdir(self.path())
+        error = self.error_of(StoreError, self.file.load)
+        self.assertIn(self.path(), str(error))
+        self.assertEqual(self.names_of_files(), ["token.json"])
+
+    @needs_posix
+    def test_nor_is_one_below_another_file(self):
         self.write("token.json", b"{}")
         path = self.path("token.json/below")
         error = self.error_of(StoreError, TokenFile(path).load)
@@ -3920,8 +3948,8 @@ class TokenFileTest(Case):
                     holder.stdin.close()
                 else:
                     holder.kill()
-                self.assertTrue(locked.wait(10))
-            thread.join(10)
+                self.assertTrue(locked.wait(PATIENCE))
+            thread.join(PATIENCE)
 
     def test_on_windows_it_waits_for_as_long_as_another_has_it(self):
         calls = []
@@ -4019,7 +4047,7 @@ class LoopbackTest(LoginCase):
             ended.set()
 
         self.stderr_of_login(self.client_without_login(), browser)
-        self.assertTrue(ended.wait(10))  # it may run in a thread
+        self.assertTrue(ended.wait(PATIENCE))  # it may run in a thread
         self.assertIn("logged in", pages[0])
 
     def test_the_address_is_shown_whatever_opens_the_browser(self):
@@ -4130,6 +4158,11 @@ class NeighbourTest(LoginCase):
     """What others on this machine, or a web page, may send to the listener: none of it
     ends the wait, holds it up, or costs more than a little. RFC 8252 section 8."""
 
+    @staticmethod
+    def patient_setup(handler, setup=socketserver.StreamRequestHandler.setup):
+        handler.timeout = 2 * PATIENCE
+        setup(handler)
+
     def result_of_attack(self, attack, **settings):
         """What attack(address, state) returns, which runs during the wait. Then comes
         the true answer, which has to end the login, before the time of idle connections
@@ -4155,8 +4188,12 @@ class NeighbourTest(LoginCase):
         client = self.client_without_login(**settings)
         before = len(self.server.forms())
         try:
-            self.stderr_of_login(client, browser, timeout=20)
-            self.assertLess(time.monotonic() - times[0], 4)
+            # inside: how long a connection may say nothing, so long that nothing waits
+            # for its end
+            setup = "socketserver.StreamRequestHandler.setup"
+            with mock.patch(setup, self.patient_setup):
+                self.stderr_of_login(client, browser, timeout=4 * PATIENCE)
+            self.assertLess(time.monotonic() - times[0], PATIENCE)
         finally:
             threads[0].join()
         self.assertEqual(client.get("me").json()["id"], "ada")
@@ -4239,13 +4276,15 @@ class NeighbourTest(LoginCase):
         ]
         with contextlib.ExitStack() as stack:
             for index in range(count):
-                connection = stack.enter_context(socket.create_connection(address, 10))
+                connection = stack.enter_context(
+                    socket.create_connection(address, PATIENCE)
+                )
                 with contextlib.suppress(ConnectionError):
                     connection.sendall(beginnings[index % 4])
                 if index % 100 == 99:  # until all are accepted: the queue is short
                     answer_to(address, b"GET / HTTP/1.1\r\n\r\n")
             self.addCleanup(stack.pop_all().close)
-        deadline = time.monotonic() + 4
+        deadline = time.monotonic() + PATIENCE
         while threading.active_count() >= 60 and time.monotonic() < deadline:
             time.sleep(0.01)  # those that were hung up on come to their end
         return threading.active_count()
@@ -4288,7 +4327,7 @@ class NeighbourTest(LoginCase):
             b"nonsense%d\r\n", b"GET /callback HTTP/%d\r\n", b"\r\n%d")]
         def flood():
             for number in range(250):
-                with socket.create_connection(address, 10) as connection:
+                with socket.create_connection(address, 60) as connection:
                     connection.sendall(requests[number % 4])
                     answers.append(connection.recv(12)[9:])
         threads = [threading.Thread(target=flood) for _ in range(20)]
@@ -4303,11 +4342,11 @@ class NeighbourTest(LoginCase):
         def attack(address, state):
             flood = self.start_python(self.FLOOD, str(address[1]))
             threads = 0
-            blocks = sys.getallocatedblocks()
+            blocks = blocks_of_memory()
             while flood.poll() is None:
                 threads = max(threads, threading.active_count())
                 time.sleep(0.005)
-            return flood.stdout.read(), threads, sys.getallocatedblocks() - blocks
+            return flood.stdout.read(), threads, blocks_of_memory() - blocks
 
         answers, threads, blocks = self.result_of_attack(attack)
         # Who is slow, while 32 others come and go, may be hung up on.
@@ -4378,7 +4417,7 @@ class TerminalTest(ServerCase):
         try:
             settings["grant_type"] = "authorization_code"
             with Client(server, "fake-public", **settings) as client:
-                client.login(open_browser=False, timeout=20)
+                client.login(open_browser=False, timeout=120)
                 print("logged in", client.get("me").json()["id"], flush=True)
             if sys.stdin and not sys.stdin.closed:
                 print("left:", sys.stdin.readline().strip(), flush=True)
@@ -4520,8 +4559,8 @@ class TerminalTest(ServerCase):
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
             self.wait_for_line(process, "KeyboardInterrupt")
-            # Without the signal it would wait for 20 seconds.
-            self.assertLess(time.monotonic() - started, 10)
+            # Without the signal it would wait for twice as long.
+            self.assertLess(time.monotonic() - started, PATIENCE)
             with (
                 socket.socket()
             ) as other:  # with this option, only a listener is in its way
@@ -4681,7 +4720,7 @@ class DeviceTest(LoginCase):
             with self.subTest(name):
                 _, shown = self.device_login(open_browser=browser, **answer)
                 self.assertIn("\n\n%s\n" % url, shown)
-                self.assertTrue(opened.wait(10))
+                self.assertTrue(opened.wait(PATIENCE))
                 self.assertEqual(given, [url])
 
     def test_an_address_that_is_none_of_the_web_is_not_shown(self):
@@ -5167,9 +5206,10 @@ class KeepAliveTest(ServerCase):
 
     def test_the_length_of_a_body_is_measured_whatever_it_comes_out_of(self):
         self.write("file", b"0abc")
-        with open(self.path("file"), "rb") as file, os.popen("echo abc") as pipe:
+        pipe = self.start([sys.executable, "-c", "print('abc')"]).stdout.buffer
+        with open(self.path("file"), "rb") as file:
             file.read(1)  # what was read before is not a part of it
-            bodies = file, iter([b"a", b"bc"]), io.BytesIO(b"abc"), pipe.buffer, b"abc"
+            bodies = file, iter([b"a", b"bc"]), io.BytesIO(b"abc"), pipe, b"abc"
             raw, client = self.raw_server_and_client([OK] * len(bodies))
             for data in bodies:
                 request = urllib.request.Request(raw.url + "/x", data, method="PUT")
@@ -5339,11 +5379,11 @@ class KeepAliveTest(ServerCase):
     def test_a_reused_connection_has_the_clients_timeout(self):
         client = self.client(timeout=0.3)
         client.get("echo")
-        self.server.script("/v1/echo", delay=20)
+        self.server.script("/v1/echo", delay=2 * PATIENCE)
         started = time.monotonic()
         error = self.error_of(URLError, client.get, "echo")
         self.assertIsInstance(error.reason, socket.timeout)
-        self.assertLess(time.monotonic() - started, 10)  # half of the delay
+        self.assertLess(time.monotonic() - started, PATIENCE)  # half of the delay
         self.assertEqual(self.server.connections, 1)
         self.assertEqual(len(self.server.requests), 3)
 
@@ -5362,7 +5402,7 @@ class KeepAliveTest(ServerCase):
                 del client
                 gc.collect()
             with self.subTest(end):
-                self.assertTrue(raw.hung_up.wait(10))
+                self.assertTrue(raw.hung_up.wait(PATIENCE))
 
     def test_a_connection_that_is_taken_during_a_close_is_not_closed(self):
         # inside: client._http.connections.idle, for a moment between two steps of a
@@ -5750,7 +5790,7 @@ class StreamTest(ServerCase):
 
         def pause(connection, request):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234")
-            goes_on.wait(5)
+            goes_on.wait(PATIENCE)
             connection.sendall(b"56789")
 
         raw, client = self.raw_server_and_client([pause], [OK], timeout=0.2)
@@ -6251,10 +6291,16 @@ class TLSTest(ServerCase):
         self.assertEqual(discover(secure.url, context)["issuer"], secure.url)
 
     def test_a_connection_with_bytes_left_inside_of_tls_is_not_used_again(self):
+        # inside: the size of a buffer, which since Python 3.14 takes a whole record
+        def reader(raw, *_):
+            return buffered(raw, 8192)
+
+        buffered = io.BufferedReader
         secure, context = self.start_tls_server()
         client = self.client(metadata=secure.metadata, context=context)
         secure.script("/v1/echo", raw=OK + b"x" * 12000)  # in one record
-        client.get("echo")
+        with mock.patch("io.BufferedReader", reader):
+            client.get("echo")
         self.assertEqual(client.get("echo").json()["authorization"], "Bearer")
         self.assertEqual(secure.connections, 2)
 
@@ -6466,12 +6512,31 @@ class GzipTest(ServerCase):
 
     def peak_megabytes(self, kind, client):
         """The memory in MiB that a refused answer takes."""
+        if tracemalloc is None:
+            return self.peak_by_the_system(kind, client)
         tracemalloc.start()
         try:
             self.error_of(kind, client.get, "echo")
             return tracemalloc.get_traced_memory()[1] >> 20
         finally:
             tracemalloc.stop()
+
+    def peak_by_the_system(self, kind, client):
+        """By what Linux counts, whose highest figure can be put back."""
+        if not os.path.exists("/proc/self/clear_refs"):
+            self.skipTest("nothing counts the memory here")
+        gc.collect()
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+        before = self.highest_kibibytes()
+        self.error_of(kind, client.get, "echo")
+        garbage = 15 << 10  # that the collector may let lie, in KiB; 13 was seen
+        return self.highest_kibibytes() - before - garbage >> 10
+
+    @staticmethod
+    def highest_kibibytes():
+        with open("/proc/self/status") as file:
+            return int(re.search(r"VmHWM:\s*(\d+) kB", file.read()).group(1))
 
     @staticmethod
     def gzip_bomb(megabytes):
@@ -6667,16 +6732,19 @@ class NetworkErrorTest(ServerCase):
                 self.message_of_network_error(client, ConnectionRefusedError)
 
     def test_a_host_that_nobody_knows(self):
-        client = self.client_with_token(base_url="https://nothing.invalid/v1")
+        client = self.client_with_token(
+            base_url="http://nothing.invalid/v1", metadata={"allow_http": True}
+        )
         # What the answer would be depends on the network that the tests run in.
         unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         with mock.patch("socket.getaddrinfo", side_effect=unknown):
             self.message_of_network_error(client, socket.gaierror, "nothing.invalid")
 
     def test_a_host_name_that_nobody_can_have(self):
-        client = self.client_with_token(metadata={"base_url": None})
+        metadata = {"base_url": None, "allow_http": True}
+        client = self.client_with_token(metadata=metadata)
         for host in "a..example", "a" * 64 + ".example":
-            self.error_of(URLError, client.get, "https://%s/x?%s" % (host, HUSH))
+            self.error_of(URLError, client.get, "http://%s/x?%s" % (host, HUSH))
 
     def test_a_server_that_does_not_answer_in_time(self):
         half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n["
@@ -6714,7 +6782,7 @@ class TimeoutTest(ServerCase):
     """timeout= is for a request in all, however its answer drips; for open() until the
     head is there, and then for each read."""
 
-    DRIPS = 200  # of a tenth of a second each: what is cut off early was not waited for
+    DRIPS = 600  # of a tenth of a second each: what is cut off early was not waited for
 
     def drip(self, start, piece, pieces=DRIPS):
         """An answer that comes in pieces, and a list of those that were sent."""
@@ -7552,7 +7620,7 @@ class CommandOutputTest(CommandCase):
         enough = threading.Event()
 
         def second_page(connection, request):
-            enough.wait(10)
+            enough.wait(PATIENCE)
             connection.sendall(OK)
 
         first_page = OK.replace(b"2\r\n\r\n{}", b'13\r\n\r\n{"next":"/2"}')
@@ -7581,7 +7649,7 @@ class CommandOutputTest(CommandCase):
 
         def never_answer(connection, request):
             asked.set()
-            over.wait(30)
+            over.wait(2 * PATIENCE)
 
         raw = self.start_raw_server([never_answer])
         self.addCleanup(over.set)
@@ -7591,14 +7659,14 @@ class CommandOutputTest(CommandCase):
         slow = self.start_python(code, "get", url, raw.url, *options)
         login = self.start_python(code, "login", url, "--no-browser")
         self.wait_for_line(login, "authorize")
-        self.assertTrue(asked.wait(10))
+        self.assertTrue(asked.wait(PATIENCE))
         for process in slow, login:
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.stdout.read().strip(), "")
             self.assertEqual(process.wait(), 130)
-            # Without the signal it would wait for 30 seconds.
-            self.assertLess(time.monotonic() - started, 10)
+            # Without the signal it would wait for twice as long.
+            self.assertLess(time.monotonic() - started, PATIENCE)
 
 
 class CommandErrorTest(CommandCase):
@@ -7729,11 +7797,12 @@ class CommandErrorTest(CommandCase):
             ("get spotify echo", "damaged", "damaged"),
             ("login spotify", "null", "damaged"),
             ("get spotify echo", "none of ours", "holds no"),
-            ("get spotify echo", "mine/x", "make .* readable"),
             ("token spotify", "", "no path of a file"),
             ("token https://as.example", "mine", "of this server"),
             ("login https://as.example", "mine", "of this server"),
         ]
+        if os.name == "posix":  # on Windows, what is below a file is not there
+            troubles.append(("get spotify echo", "mine/x", "make .* readable"))
         for line, name, says in troubles:
             with self.subTest(line, name=name):
                 self.assertRegex(
