@@ -20,4 +20,4 @@ fi
 "$folder/python/bin/pip" -q install --upgrade --disable-pip-version-check \
     -r "$here/requirements.txt" >"$folder/pip.log" 2>&1 || { cat "$folder/pip.log" >&2; exit 1; }
 
-"$folder/python/bin/python" -B "$here/ecosystem.py" "$@"
+"$folder/python/bin/python" -B "$here/check.py" "$@"
