@@ -11,8 +11,7 @@ import os
 import re
 import sys
 import tempfile
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPError, Request, urlopen
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from common import run
 from oauth2min import Client, OAuth2Error, TokenError, TokenFile, discover
@@ -39,32 +38,26 @@ def resource_at(url):
         raise OAuth2Error(f"{place} is about another resource")  # that poses as this one
     return resource
 
-def logged_in(url, folder, redirect_uri, open_browser):
+def logged_in(url, registration, redirect_uri, open_browser):
     resource = resource_at(url)
     server = discover(resource["authorization_servers"][0])
     server.update(resource=resource["resource"], base_url=url)
-    path = os.path.join(folder, "mcp-" + re.sub(r"\W+", "-", url))
-    registration = TokenFile(path + ".json")  # who we are there: made once
     if registration.load() is None:
         form = json.dumps(dict(PROGRAM, redirect_uris=[redirect_uri])).encode()
         registration.save(fetch(server["registration_endpoint"], form))
     client_id = registration.load()["client_id"]
-    client = Client(server, client_id, grant_type="authorization_code", timeout=120,
-                    scope=resource.get("scopes_supported"), redirect_uri=redirect_uri,
-                    store=path + re.sub(r"\W+", "-", client_id) + ".json")
-    try:
-        client.login(open_browser)
-    except TokenError as error:
-        if error.error == "invalid_client":
-            registration.save(None)  # it has forgotten us: the next run registers anew
-        raise
+    store = registration.path + re.sub(r"\W+", "-", "-" + client_id) + ".json"
+    client = Client(server, client_id, grant_type="authorization_code", store=store,
+                    scope=resource.get("scopes_supported"), redirect_uri=redirect_uri)
+    client.login(open_browser)
     return client
 
 def ask(client, url, headers, method, **message):
     """The result; before it there may be events of other kinds, in a stream."""
     body = json.dumps(dict(message, jsonrpc="2.0", method=method)).encode()
     with client.open(Request(url, body, headers)) as answer:
-        headers["Mcp-Session-Id"] = answer.headers.get("Mcp-Session-Id", "")
+        if "Mcp-Session-Id" in answer.headers:
+            headers["Mcp-Session-Id"] = answer.headers["Mcp-Session-Id"]
         for line in answer:  # for each of these, there is as much time as `timeout`
             found = re.match(rb"(?:data: *)?({.*)", line)
             told = json.loads(found.group(1)) if found else {}
@@ -73,13 +66,20 @@ def ask(client, url, headers, method, **message):
 
 def use(url="", method="tools/list", params="{}", folder="", open_browser=None,
         redirect_uri="http://127.0.0.1:8976/callback"):  # many servers compare the port
-    with logged_in(url or sys.exit(__doc__), folder, redirect_uri, open_browser) as client:
-        there = client, url, dict(HEADERS)
-        about = {"name": PROGRAM["client_name"], "version": "0"}
-        ask(*there, "initialize", id=1, params={"protocolVersion": "2025-06-18",
-                                                "capabilities": {}, "clientInfo": about})
-        ask(*there, "notifications/initialized")
-        print(json.dumps(ask(*there, method, id=2, params=json.loads(params)), indent=1))
+    name = re.sub(r"\W+", "-", url or sys.exit(__doc__))
+    registration = TokenFile(os.path.join(folder, f"mcp-{name}"))  # as whom we are known
+    try:
+        with logged_in(url, registration, redirect_uri, open_browser) as client:
+            at = client, url, dict(HEADERS)
+            about = {"name": "oauth2min", "version": "0"}
+            ask(*at, "initialize", id=1, params={
+                "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": about})
+            ask(*at, "notifications/initialized")
+            print(json.dumps(ask(*at, method, id=2, params=json.loads(params)), indent=1))
+    except TokenError as error:
+        if error.error == "invalid_client":
+            registration.save(None)  # it has forgotten us: the next run registers anew
+        raise
 
 def with_fake(server):
     greet = '{"name": "greet", "arguments": {"name": "Ada"}}'

@@ -12,6 +12,7 @@ import ecosystem
 import others
 from ecosystem import *  # noqa: F403
 from others import *  # noqa: F403
+from servers import *  # noqa: F403
 
 if __name__ == "__main__":
     faulthandler.dump_traceback_later(int(os.environ.get("HANG", "300")), exit=True)  # a deadlock must not last for ever
