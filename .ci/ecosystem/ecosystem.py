@@ -15,6 +15,7 @@ import re
 import smtplib
 import socketserver
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -665,6 +666,38 @@ class Bodies(unittest.TestCase):
             self.assertEqual(at.server.renewals(), 4)  # for the next request
             file.seek(0)
             self.assertEqual(session.post(echo, data=file).status_code, 200)
+
+
+class Keyring(unittest.TestCase):
+    """The store in README.md keeps a token with the real package, here in a file."""
+
+    def test_two_clients_share_it_until_one_logs_out(self):
+        import keyring
+        from keyrings.alt.file import PlaintextKeyring
+
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.enterContext(environment(HOME=folder, XDG_DATA_HOME=folder))
+        before = keyring.get_keyring()
+        self.addCleanup(keyring.set_keyring, before)
+        keyring.set_keyring(PlaintextKeyring())
+        names = {}
+        exec(blocks(section("Keeping tokens"))[-1], names)
+        server = self.enterContext(FakeServer())
+        secret = server.clients["fake-app"]["client_secret"]
+        one, two, three = [
+            self.enterContext(
+                Client(server.metadata, "fake-app", secret, store=names["KeyringStore"]())
+            )
+            for _ in range(3)
+        ]
+        for number in 1, 2:
+            for client in one, two, one:
+                client.get("echo")
+            self.assertEqual(len(server.forms()), number)
+            server.expire()
+        one.logout()
+        self.assertIsNone(three.token)
+        self.assertEqual(keyring.get_password("my-program", "token"), "null")
 
 
 class TableOfLibraries(unittest.TestCase):  # the last of the classes here, by its name

@@ -32,7 +32,9 @@ fake_server.SCOPES["User.Read"] = "Who"
 SUMMARIES = re.findall(
     "(?s)<details><summary>(.*?)</summary>(.*?)</details>", section(TITLE)
 )
-PROGRAMS = {name: blocks(text) for name, text in SUMMARIES}
+OURS, TAKEOVER = blocks(section(TITLE))[:2]
+# Theirs and ours; where theirs stands alone, ours is the one at the top.
+PROGRAMS = {name: [*blocks(text), OURS][:2] for name, text in SUMMARIES}
 
 
 class Lenient(ecosystem.Server):
@@ -300,16 +302,37 @@ class World:
         return True
 
 
-class Others(unittest.TestCase):
-    """What README.md says in its table of other libraries is what happens."""
-
-    rows = {}
+class InAFolder(unittest.TestCase):
+    """Works in a folder of its own."""
 
     def setUp(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(folder)
         self.port = str(free_port())
+
+    def take_over(self, at, kept):
+        with open("their-token.json", "w") as file:
+            json.dump(kept, file)
+        names = at.names()
+        # Up to where it would log in.
+        execute(self.ours.partition("client.login()")[0] + TAKEOVER, names)
+        client = names["client"]
+        self.addCleanup(client.close)
+        self.assertTrue(client.token.refresh_token)
+        left = client.token.expires_at - time.time()
+        self.assertTrue(0 < left < 3660, left)
+        asked = len(at.server.asked)
+        for renew in (lambda: None), client.refresh:
+            renew()
+            self.assertEqual(client.get("me").json()["display_name"], "Ada")
+        self.assertEqual(len(at.server.asked), asked)
+
+
+class Others(InAFolder):
+    """What README.md says in its table of other libraries is what happens."""
+
+    rows = {}
 
     def source(self, at, other, number):
         """Theirs is led to the server as if it were that host; ours is told its address."""
@@ -377,22 +400,8 @@ class Others(unittest.TestCase):
         again = self.start(other, at)
         self.assertEqual(again(), "Ada")
         kept = json.loads(json.dumps(other.kept(at)))
-        takeover = blocks(section(TITLE))[0].replace("https://auth.example.com", at.server.url)
-        with open("their-token.json", "w") as file:
-            json.dump(kept, file)
-        names = at.names()
-        execute(takeover, names)
-        client = names["client"]
-        self.addCleanup(client.close)
-        self.assertTrue(client.token.refresh_token)
-        left = client.token.expires_at - time.time()
-        self.assertTrue(0 < left < 3660, left)
-        asked = len(at.server.asked)
-        client._base_url = at.server.url + "/v1"
-        self.assertEqual(client.get(at.server.url + "/v1/me").json()["display_name"], "Ada")
-        client.refresh()
-        self.assertEqual(client.get(at.server.url + "/v1/me").json()["display_name"], "Ada")
-        self.assertEqual(len(at.server.asked), asked)
+        self.ours = OURS.replace("https://auth.example.com", at.server.url)
+        self.take_over(at, kept)
 
     def ours_works(self, other, at):
         if other.name == "Flask-Dance":
@@ -429,6 +438,29 @@ def add_test(other):
 
 for other in OTHERS:
     add_test(other)
+
+
+class Golang(InAFolder):
+    """Its token in JSON, which has nanoseconds and a zone."""
+
+    def test_it_is_taken_over(self):
+        at = World(self, OTHERS[0])
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.ours = OURS.replace("https://auth.example.com", at.server.url)
+            names = at.names()
+            with contextlib.redirect_stdout(io.StringIO()):
+                execute(self.ours, names)
+        token = names["client"].token
+        names["client"].close()
+        clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(token.expires_at + 7200))
+        fields = {
+            "access_token": token.access_token,
+            "token_type": "Bearer",
+            "refresh_token": token.refresh_token,
+            "expiry": clock + ".123456789+02:00",
+        }
+        os.unlink("token.json")
+        self.take_over(at, fields)
 
 
 class TableOfOthers(unittest.TestCase):  # after Others, by its name

@@ -17,7 +17,7 @@ import unittest
 import urllib.request
 
 import mcp_login
-from ecosystem import ROOT, blocks, section
+from ecosystem import blocks, section
 from oauth2min import TokenError
 from test_oauth2min import free_port
 
@@ -150,4 +150,3 @@ class OtherGrants(unittest.TestCase):
             self.assertEqual(client.get("me").json()["scope"], "read")
 
 
-assert ROOT
