@@ -4,19 +4,21 @@
 """
 
 import faulthandler
-import os
 import sys
 import unittest
 
 import ecosystem
 import others
-from ecosystem import *  # noqa: F403
+import servers
+from ecosystem import *  # noqa: F403  # for unittest, which looks for the tests here
 from others import *  # noqa: F403
 from servers import *  # noqa: F403
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(int(os.environ.get("HANG", "300")), exit=True)  # a deadlock must not last for ever
-    program = unittest.main(exit=False)
+    faulthandler.dump_traceback_later(400, exit=True)  # a deadlock must not last for ever
+    # What the libraries print and log is shown for a test that fails, and else not.
+    program = unittest.main(exit=False, buffer=True)
     ecosystem.print_table()
     others.print_table()
+    servers.print_versions()
     sys.exit(not program.result.wasSuccessful())

@@ -150,3 +150,12 @@ class OtherGrants(unittest.TestCase):
             self.assertEqual(client.get("me").json()["scope"], "read")
 
 
+def print_versions():
+    """Those of the servers."""
+    import importlib.metadata
+
+    print("mcp for Python", importlib.metadata.version("mcp"))
+    for package in "@modelcontextprotocol/sdk", "oidc-provider":
+        with contextlib.suppress(OSError):
+            with open(os.path.join(NODE_MODULES, package, "package.json")) as file:
+                print(package, json.load(file)["version"])
