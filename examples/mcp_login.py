@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: 0BSD
 """An MCP server, from its first 401 to what one of its tools answers.
 The 401 names the metadata of the resource (RFC 9728), these the authorization
-server, whose metadata (RFC 8414) name where a program registers itself (RFC 7591);
-the token is for this resource alone (RFC 8707). --fake needs no network.
+server, whose metadata (RFC 8414) name where programs register (RFC 7591); the
+token is for this resource alone (RFC 8707). With --fake it needs no network.
     python3 examples/mcp_login.py https://mcp.example.com/mcp [METHOD [PARAMS]]
-METHOD is "tools/list", or "tools/call" with '{"name": ..., "arguments": {...}}'."""
+METHOD: tools/list, or tools/call with '{"name": ..., "arguments": {...}}'."""
 import json
 import os
 import re

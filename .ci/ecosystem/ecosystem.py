@@ -8,7 +8,6 @@ Nothing leaves this machine: requests for other hosts are led to the fake server
 import asyncio
 import base64
 import concurrent.futures
-import faulthandler
 import importlib.metadata
 import os
 import re
@@ -718,7 +717,7 @@ def words():
     """The rows of the table, in words."""
     word = {True: "yes", False: "no", None: "-"}
     for name, version, lines, *healed in Libraries.rows:
-        yield name, version, str(lines), *(word[is_healed] for is_healed in healed)
+        yield [name, version, str(lines)] + [word[is_healed] for is_healed in healed]
 
 
 def print_table():
