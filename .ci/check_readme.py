@@ -124,7 +124,7 @@ class ReadmeTest(ServerCase):
     def test_it_fits_a_terminal_a_readers_time_and_this_version(self):
         for_all = self.text.partition("\n## From another library\n")[0]
         self.assertLessEqual(for_all.count("\n"), 460)
-        self.assertLessEqual(self.text.count("\n"), 1100)
+        self.assertLessEqual(self.text.count("\n"), 1250)
         plain = re.sub(r"(?ms)^```mermaid$.*?^```$|^\|.*?$", "", self.text)
         for line in plain.splitlines():
             self.assertLessEqual(len(line), 99, line)
@@ -328,7 +328,7 @@ class ReadmeTest(ServerCase):
         self.addCleanup(watchdog.cancel)
         self.addCleanup(end)
         told = re.compile(
-            rb"^(http://\S+/authorize\?\S+)\r\n|type the code (\S+) there:", re.M
+            rb"^(http://\S+/authorize\?\S+)\r\n|type the code (\S+) (?:there:|at)", re.M
         )
         shown, done, data = b"", 0, b"first"
         while data:
@@ -597,9 +597,7 @@ class ReadmeTest(ServerCase):
             with self.subTest(target):
                 if target.startswith("#"):
                     self.assertIn(target[1:], anchors)
-                elif target != "examples/README.md" or os.path.exists(
-                    os.path.join(ROOT, target)
-                ):
+                elif not target.startswith("https://"):
                     self.assertTrue(os.path.exists(os.path.join(ROOT, target)))
         linked = re.findall(r"\]\(#([^)]+)\)", self.prose())
         self.assertEqual(anchors - set(linked), set())  # the list at the top has them all
