@@ -652,7 +652,7 @@ def own(
     valid = grant.client_id == client_id and not grant.revoked
     check(valid, "invalid_grant: The %s is not valid" % name)
     # To be named in each request, as MCP wants it: RFC 8707 section 2.2.
-    same = form.get("resource") == grant.resource
+    same = grant.resource in (None, form.get("resource"))
     check(same, "invalid_target: The resource was another")
     return grant
 
