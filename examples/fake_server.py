@@ -31,7 +31,9 @@ import re
 import secrets
 import socket
 import socketserver
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -437,10 +439,11 @@ class Grant(SimpleNamespace):
     spent = False                               # the code was traded for tokens
     refresh_token: "str | None" = None          # the one that is good now
     revoked = False
+    resource: "str | None" = None               # what alone its tokens are for: RFC 8707
 
 
 class AuthorizationServer:
-    """The endpoints of RFC 6749, 7009, 8414 and 8628."""
+    """The endpoints of RFC 6749, 7009, 8414 and 8628; and of 7591, 7523 and 9728 below."""
 
     def __init__(self, fake: "FakeServer") -> None:
         self.fake = fake
@@ -465,6 +468,8 @@ class AuthorizationServer:
             "refresh_token": self.refresh_token,
             DEVICE_CODE: self.device_code,
         }
+        Assertions(self)
+        McpServer(self)
 
     def answer(self, request: "Request") -> "Answer":
         if request.path not in self.endpoints:
@@ -484,6 +489,7 @@ class AuthorizationServer:
             "token_endpoint": url + "/token",
             "revocation_endpoint": url + "/revoke",
             "device_authorization_endpoint": url + "/device_authorization",
+            "registration_endpoint": url + "/register",
             "response_types_supported": ["code"],
             "grant_types_supported": list(self.grants),
             "token_endpoint_auth_methods_supported": [
@@ -515,6 +521,7 @@ class AuthorizationServer:
             redirect_uri=redirect_uri,
             state=query.get("state"),
             code_challenge=challenge,
+            resource=query.get("resource"),
         )
         try:
             required(query, "state")    # against forged answers: RFC 6749 section 10.12
@@ -789,6 +796,9 @@ def own(
     grant = grants.get(required(form, name), Grant())
     valid = grant.client_id == client_id and not grant.revoked
     check(valid, "invalid_grant: The %s is not valid" % name)
+    # To be named in each request, as MCP wants it: RFC 8707 section 2.2.
+    same = grant.resource in (None, form.get("resource"))
+    check(same, "invalid_target: The resource was another")
     return grant
 
 
@@ -815,6 +825,143 @@ def basic_credentials(header: str) -> "tuple[str, str | None]":
     except ValueError:                          # not ASCII: it was not encoded
         return "", None
     return (client_id, secret) if scheme.lower() == "basic" else ("", None)
+
+
+# ---- Programs with a key -----------------------------------------------------------------
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+class Assertions:
+    """The grant of RFC 7523: a program signs who it is with its key, by RS256. Its client
+    has a "public_key", the path of a PEM file. Needs the program openssl."""
+
+    def __init__(self, server: "AuthorizationServer") -> None:
+        self.server = server
+        self.seen: set[str] = set()
+        server.grants[JWT_BEARER] = self.grant
+
+    def grant(self, client_id: str, form: "dict[str, str]") -> "dict[str, Any]":
+        claims = self.claims(client_id, required(form, "assertion"))
+        url = self.server.fake.url
+        # RFC 7523 section 3.
+        check(claims.get("iss") == client_id, "invalid_grant: It is of somebody else")
+        check(claims.get("aud") in (url, url + "/token"), "invalid_grant: It is not for me")
+        is_fresh = claims.get("exp", 0) - 3600 <= time.time() < claims.get("exp", 0)
+        check(is_fresh, "invalid_grant: It is too old, or for more than an hour")
+        check(claims.get("jti") not in self.seen, "invalid_grant: It was used before")
+        self.seen.add(claims["jti"])
+        scope = known_scope({"scope": claims.get("scope") or form.get("scope", "")})
+        return self.server.issue(Grant(client_id=client_id, scope=scope))
+
+    def claims(self, client_id: str, assertion: str) -> "dict[str, Any]":
+        """What the client with this key has signed."""
+        signed, _, signature = assertion.rpartition(".")
+        key = self.server.fake.clients[client_id].get("public_key")
+        try:
+            header, claims = (json.loads(decoded(part)) for part in signed.split("."))
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(decoded(signature))
+                file.flush()
+                command = "openssl dgst -sha256 -verify %s -signature %s" % (key, file.name)
+                result = subprocess.run(
+                    command.split(), input=signed.encode(), stdout=subprocess.DEVNULL
+                )
+        except ValueError:
+            check(False, "invalid_grant: This is no JWT")
+        check(
+            header.get("alg") == "RS256" and result.returncode == 0,
+            "invalid_grant: The signature is not by RS256 and the key of this client",
+        )
+        return dict(claims, jti=required(claims, "jti"))
+
+
+def decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "==")
+
+
+# ---- An MCP server -----------------------------------------------------------------------
+
+
+class McpServer:
+    """A server of the Model Context Protocol at /mcp, with a tool that greets. It is for
+    programs that never heard of it: its 401 says where they register and log in."""
+
+    METADATA = "/.well-known/oauth-protected-resource/mcp"
+    TOOL = {
+        "name": "greet",
+        "description": "Greets somebody",
+        "inputSchema": {"type": "object", "properties": {"name": {"type": "string"}}},
+    }
+
+    def __init__(self, server: "AuthorizationServer") -> None:
+        self.server = server
+        server.endpoints[self.METADATA] = "GET", self.metadata
+        server.endpoints["/register"] = "POST", self.register
+        server.endpoints["/mcp"] = "POST", self.answer
+
+    @property
+    def url(self) -> str:
+        return self.server.fake.url + "/mcp"
+
+    def metadata(self, request: "Request") -> "Answer":
+        """RFC 9728 section 3."""
+        issuer = self.server.fake.url
+        return Answer(200, {"resource": self.url, "authorization_servers": [issuer]})
+
+    def register(self, request: "Request") -> "Answer":
+        """RFC 7591 section 3, for programs on a user's machine: without a secret."""
+        try:
+            client = json.loads(request.body)
+        except ValueError:
+            client = {}
+        uris = client.get("redirect_uris") or [""]
+        loopback = all(re.match(r"http://(127\.0\.0\.1|\[::1\])[:/]", uri) for uri in uris)
+        check(loopback, "invalid_redirect_uri: Not on a loopback address")
+        public = client.get("token_endpoint_auth_method") == "none"
+        check(public, "invalid_client_metadata: Only for public clients")
+        client_id = secrets.token_hex(8)
+        self.server.fake.clients[client_id] = dict(client, client_secret=None)
+        return Answer(201, dict(client, client_id=client_id), NO_STORE)
+
+    def answer(self, request: "Request") -> "Answer":
+        token = request.headers.get("Authorization", "").partition(" ")[2]
+        grant, expires_at = self.server.access_tokens.get(token, (Grant(), 0))
+        is_good = expires_at > time.monotonic() and not grant.revoked
+        if not is_good or grant.resource != self.url:  # RFC 9728 section 5.1
+            where = self.server.fake.url + self.METADATA
+            challenge = 'Bearer error="invalid_token", resource_metadata="%s"' % where
+            return Answer(401, {"error": "invalid_token"}, {"WWW-Authenticate": challenge})
+        try:
+            message = json.loads(request.body)
+            method, params = message["method"], message.get("params", {})
+        except (KeyError, TypeError, ValueError):
+            return Answer(400, "This is no message of JSON-RPC")
+        if "id" not in message:  # a notification
+            return Answer(202, "")
+        return self.event(dict({"jsonrpc": "2.0", "id": message["id"]},
+                               **self.result(method, params)))
+
+    def result(self, method: str, params: "dict[str, Any]") -> "dict[str, Any]":
+        if method == "initialize":
+            version = params.get("protocolVersion", "2025-06-18")
+            about = {"name": "fake server", "version": "1"}
+            return {"result": {"protocolVersion": version, "capabilities": {"tools": {}},
+                               "serverInfo": about}}
+        if method == "tools/list":
+            return {"result": {"tools": [self.TOOL]}}
+        if method == "tools/call" and params.get("name") == self.TOOL["name"]:
+            name = params.get("arguments", {}).get("name", "you")
+            return {"result": {"content": [{"type": "text", "text": "Hello, %s!" % name}]}}
+        return {"error": {"code": -32601, "message": "Not known here"}}
+
+    def event(self, message: "dict[str, Any]") -> "Answer":
+        """As a server-sent event, after one that a client has to skip."""
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {}}
+        events = ["event: message\ndata: %s\n\n" % json.dumps(each)
+                  for each in (note, message)]
+        return Answer(200, ": hello\n\n" + "".join(events),
+                      {"Content-Type": "text/event-stream"})
 
 
 # ---- The API -----------------------------------------------------------------------------
