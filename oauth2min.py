@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: 0BSD
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 # mypy: no-check-untyped-defs, no-warn-return-any
-# ruff: noqa: BLE001, I001, PYI034, SIM905, UP041
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
+# pyright: reportPossiblyUnboundVariable=false, reportUnsupportedDunderAll=false
+# ruff: noqa: BLE001, I001, PYI034, SIM905, UP006, UP007, UP035, UP041, UP045
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
@@ -45,7 +48,7 @@ import threading
 import time
 import warnings
 import zlib
-from collections import deque, namedtuple
+from collections import namedtuple
 from contextlib import ExitStack, contextmanager, suppress
 from email.utils import mktime_tz, parsedate_tz
 from http.client import HTTPException, HTTPMessage, HTTPResponse
@@ -58,17 +61,18 @@ TYPE_CHECKING = False  # type checkers take it for True; the module `typing` sta
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any
-    Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
+    from typing import Any, Dict, List, Optional, Tuple, Union
+    Params = Union[Mapping[str, object], Iterable[Tuple[str, object]], str, None]
 
 __version__ = "0.1.0"
-__all__ = ["PROVIDERS", "AuthorizationError", "AuthorizationRequest", "Client",
-           "LoginRequired", "OAuth2Error", "RateLimited", "Response", "ResponseError",
-           "StoreError", "Token", "TokenError", "TokenFile", "UnsafeURL", "discover",
-           "main"]
+__all__ = """
+    PROVIDERS AuthorizationError AuthorizationRequest Client LoginRequired OAuth2Error
+    RateLimited Response ResponseError StoreError Token TokenError TokenFile UnsafeURL
+    discover main""".split()
 
 MARGIN = 30             # seconds: a token counts as expired this long before its end
 LOGIN_TIME = 300        # seconds that a user has in the browser
+MIN_INTERVAL = 1        # seconds between two questions of the device grant
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = "client_credentials", "authorization_code", DEVICE_CODE
 AUTH_METHODS = "client_secret_basic", "client_secret_post", "none"
@@ -80,9 +84,10 @@ class OAuth2Error(Exception):
     the network does is an OSError. No message holds a secret, a code or a query string."""
 
     # In the server's words (RFC 6749 sections 4.1.2.1 and 5.2); None where it said nothing.
-    error: "str | None" = None
-    error_description: "str | None" = None
-    error_uri: "str | None" = None
+    error: "Optional[str]" = None
+    error_description: "Optional[str]" = None
+    error_uri: "Optional[str]" = None
+    retry_after: "Optional[float]" = None    # seconds, if it is trouble that will pass
 
 class AuthorizationError(OAuth2Error):
     """The user or the authorization endpoint said no, or what came back is no answer to our
@@ -90,8 +95,7 @@ class AuthorizationError(OAuth2Error):
 
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or its answer made no sense."""
-    status: int = 0                       # of the HTTP answer
-    retry_after: "float | None" = None    # seconds, if it is trouble that will pass
+    status: int = 200                     # of the HTTP answer
     _refused: bool = False                # its own word against what was sent: _is_refusal
 
 class ResponseError(OAuth2Error):
@@ -104,6 +108,7 @@ class RateLimited(ResponseError):
 
 class LoginRequired(OAuth2Error):
     """There is no usable token, and only the user can help: call `login()`."""
+    response: "Optional[Response]" = None    # the API's 401, where one led here
 
 class StoreError(OAuth2Error):
     """The stored token cannot be read, or it is another client's."""
@@ -122,19 +127,18 @@ class Token(namedtuple("Token",
     __slots__ = ()
     access_token: str
     token_type: str
-    expires_at: "float | None"
-    refresh_token: "str | None"
-    scope: "str | None"
-    raw: "dict[str, Any] | None"
+    expires_at: "Optional[float]"
+    refresh_token: "Optional[str]"
+    scope: "Optional[str]"
+    raw: "Optional[Dict[str, Any]]"
 
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
-                scope: "str | None" = None, raw: "dict[str, Any] | None" = None) -> "Token":
+                scope: "str | None" = None, raw: "Dict[str, Any] | None" = None) -> "Token":
         # It goes into a header: a line break would begin a field of the server's choice.
         _require(isinstance(access_token, str) and re.fullmatch("[!-~]+", access_token),
                  "an access token is a string of visible ASCII characters")
-        is_time = type(expires_at) in (int, float) and abs(expires_at or 0) < 1e12  # no nan
-        _require(expires_at is None or is_time,
+        _require(expires_at is None or -1e12 < expires_at < 1e12,  # and no nan
                  "expires_at is a number of seconds, as time.time() gives, or None")
         for text in refresh_token, scope:
             _require(not text or _is_text(text),
@@ -142,9 +146,23 @@ class Token(namedtuple("Token",
         return super().__new__(cls, access_token, token_type, expires_at,
                                refresh_token or None, scope, raw)
 
+    @classmethod
+    def from_dict(cls, fields: "Mapping[str, Any]") -> "Token":
+        """A Token out of the answer of a token endpoint, with the liberties of servers, or
+        out of what another library kept: `expires_at` counts, else `expires_in`, from now
+        on. ValueError: there is no access token."""
+        life = _seconds(fields.get("expires_in"))  # 0 is "not said"
+        scope = fields.get("scope") or fields.get("scopes") or ""
+        if not isinstance(scope, list):
+            scope = str(scope).replace(",", " ").split()  # GitHub's has commas
+        return cls(fields.get("access_token") or fields.get("token"),
+                   fields.get("token_type") or "Bearer",
+                   _seconds(fields.get("expires_at"), life and time.time() + life),
+                   fields.get("refresh_token"), " ".join(map(str, scope)) or None,
+                   dict(fields))
+
     def __repr__(self) -> str:
-        return (f"<Token expires_at={self.expires_at} scope={self.scope!r} "
-                f"refresh_token={bool(self.refresh_token)}>")
+        return f"<Token expires_at={self.expires_at} scope={self.scope!r}>"
 
 # --- Client -----------------------------------------------------------------------------
 
@@ -178,23 +196,19 @@ class Client:
                  trace: "Callable[[str], object] | None" = None) -> None:
         _require(grant_type in GRANT_TYPES, f"grant_type must be one of {GRANT_TYPES}")
         _require(0 < timeout < 1e9 and max_wait >= 0, "timeout, max_wait: seconds, please")
-        _require(trace is None or callable(trace), "trace must be a function, as print is")
         facts = _server_facts(server, base_url)
         self._base_url = facts["base_url"]
-        self._home = self._base_url and _origin(self._base_url)  # that the token is for
         self._grant_type = grant_type
-        self._redirect_uri = _redirect_uri(redirect_uri)
+        self._redirect_uri = _redirect_uri(redirect_uri, facts.get("allow_http"))
         self._headers = _own_headers(headers)
         self._max_wait = max_wait
         self._http = _HTTP(context, handlers, trace, timeout,
                            self._headers.get("User-agent"), facts.get("allow_http"))
-        self._server = _Server(facts, self._http)
-        self._endpoint = _TokenEndpoint(self._server, client_id, client_secret)
-        owner = {"server": facts.get("issuer") or facts["token_endpoint"],
-                 "client_id": client_id, "grant_type": grant_type}
-        hint = f" (for a refresh token ask for {facts.get('offline')})"
-        hint = hint if "offline" in facts else ""
-        self._keeper = _TokenKeeper(owner, _scope(scope), hint, store)
+        self._server = _Server(facts, self._http, client_id, client_secret)
+        self._keeper = _TokenKeeper(
+            {"server": facts.get("issuer") or facts["token_endpoint"],
+             "client_id": client_id, "grant_type": grant_type},
+            _scope(scope), store)
 
     def __enter__(self) -> "Client":
         return self
@@ -210,10 +224,9 @@ class Client:
         """`request` with the method GET."""
         return self.request("GET", url, params, **more)
 
-    def post(self, url: str, data: "Params | bytes" = None, json: object = None,
-             **more: "Any") -> "Response":
+    def post(self, url: str, data: "Params | bytes" = None, **more: "Any") -> "Response":
         """`request` with the method POST."""
-        return self.request("POST", url, data=data, json=json, **more)
+        return self.request("POST", url, data=data, **more)
 
     def request(self, method: str, url: str, params: "Params" = None,
                 data: "Params | bytes" = None, json: object = None,
@@ -227,9 +240,8 @@ class Client:
         sent = {**content_type, **self._headers, **_own_headers(headers)}
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
-        address = _absolute(self._base_url, url, params)
-        return self._http.read(
-            self._send(_Request(method, address, sent, body)), MAX_CONTENT)
+        request = _Request(method, _absolute(self._base_url, url, params), sent, body)
+        return self._http.read(self._send(request), MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large
@@ -238,12 +250,11 @@ class Client:
         if isinstance(url, str):
             url = Request(_absolute(self._base_url, url))
         headers = {**self._headers, **_own_headers(url.header_items())}
-        address = _absolute(None, url.full_url)
-        return self._http.stream(
-            self._send(_Request(url.get_method(), address, headers, url.data)))
+        return self._http.stream(self._send(_Request(
+            url.get_method(), _absolute(None, url.full_url), headers, url.data)))
 
     def pages(self, url: str, params: "Params" = None,
-              next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None,
+              next: "str | Tuple[str, str] | Callable[[Any], str | None] | None" = None,
               ) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good.
         The next page is found by `Link: rel=next` (RFC 8288), or by a link called `next` or
@@ -256,8 +267,7 @@ class Client:
         seen = {None}
         while address not in seen:
             if _origin(address) != _origin(first):
-                raise UnsafeURL(f"the token is not for {_scheme_and_host(address)}, where "
-                                "the next page is")
+                raise UnsafeURL(f"the next page is elsewhere: {_scheme_and_host(address)}")
             seen.add(address)
             answer = self.request("GET", address)
             if answer.status_code == 204:
@@ -297,7 +307,7 @@ class Client:
         else is shared, metadata, TLS context and connections, too."""
         client = copy.copy(self)
         mine = self._keeper
-        client._keeper = _TokenKeeper(mine.owner, mine.scope, mine.hint, store)
+        client._keeper = _TokenKeeper(mine.owner, mine.scope, store)
         return client
 
     def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
@@ -309,36 +319,28 @@ class Client:
         ends at can be pasted. open_browser: True, False, a function that gets the address,
         or None: only if the user would see it. timeout: seconds that the user has.
         AuthorizationError: the answer is no. LoginRequired: the time is over."""
-        token = None if parameters else self._usable_token()
-        if token:
-            return token
+        try:
+            kept = None if parameters else self._keeper.good(self.request_token)
+            if kept and _covers(kept.scope, self._keeper.scope):
+                return kept.token
+        except (LoginRequired, TokenError) as error:
+            if error.retry_after:  # it will pass, and the user could not help in it
+                raise
         if self._grant_type == DEVICE_CODE:
-            fields = self._endpoint.post(
-                "device_authorization_endpoint",
-                {"scope": self._keeper.scope or None, **parameters}, "user_code")
+            endpoint = "device_authorization_endpoint"
+            fields = self._server.post(endpoint, self._login_form(endpoint, {}, parameters),
+                                       ("device_code", "user_code"))
             self.token = token = _device_token(fields, open_browser, timeout,
                                                self.request_token)
             return token
         with _Callback(self._redirect_uri) as callback:  # first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
             callback.state = asked.state
-            _say(f"To log in, open this address in a browser:\n\n{asked.url}\n\nIf that "
-                 "browser is on another machine, paste the address that it ends at here:")
+            _say(f"To log in, open this address in a browser:\n\n{asked.url}\n")
             _browse(asked.url, open_browser)
             answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
-                                   self._server.get("issuer"))
+                                   self._server)
             return self.exchange(asked, answer)  # only then the browser learns how it ended
-
-    def _usable_token(self):
-        """The token, renewed if need be; None if only the user can help. Trouble that will
-        pass is raised, for the user could not help in it either."""
-        try:
-            kept = self._keeper.good(self.request_token)
-        except (LoginRequired, TokenError) as error:
-            if getattr(error, "retry_after", None):
-                raise
-            return None
-        return kept.token if _covers(kept.scope, self._keeper.scope) else None
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
@@ -350,30 +352,38 @@ class Client:
         # codes (RFC 7636): what begins here can be finished nowhere else.
         state = secrets.token_urlsafe(32)
         verifier = ""
-        uri = _redirect_uri(redirect_uri or self._redirect_uri)
-        form = {"response_type": "code", "client_id": self._endpoint.client_id,
-                "redirect_uri": uri, "scope": self._keeper.scope or None, "state": state}
+        uri = _redirect_uri(redirect_uri or self._redirect_uri, self._http.allow_http)
+        form = {"response_type": "code", "redirect_uri": uri, "state": state}
         if self._server.get("pkce", True):
+            _require("S256" in self._server.get("code_challenge_methods_supported", "S256"),
+                     "this server has no S256 for PKCE: write 'pkce': False into its dict")
             verifier = secrets.token_urlsafe(32)
             digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
             form["code_challenge"] = digest.decode().rstrip("=")
             form["code_challenge_method"] = "S256"
-        more = {**(self._server.get("authorization_parameters") or {}), **parameters}
-        for name in more:
-            # Least of all a secret: this address is shown, and kept in histories.
-            _require(name not in form and not re.fullmatch(_SECRET_NAMES, name),
-                     f"{name} is the client's to set (Client(scope=))")
-        endpoint = self._server.endpoint("authorization_endpoint")
-        return AuthorizationRequest(_absolute(None, endpoint, {**form, **more}), state,
-                                    verifier, uri)
+        form = self._login_form("authorization_endpoint", form, {
+            **(self._server.get("authorization_parameters") or {}), **parameters})
+        return AuthorizationRequest(
+            _absolute(None, self._server.endpoint("authorization_endpoint"), form), state,
+            verifier, uri)
+
+    def _login_form(self, endpoint, form, parameters):
+        """What is asked for at this endpoint. ValueError: a parameter is set already, or is
+        secret: the address is shown, and kept in histories."""
+        form = {**form, "client_id": self._server.client_id,
+                "scope": self._keeper.scope or None}
+        query = self._server.endpoint(endpoint).partition("?")[2]
+        taken = {**form, **dict(parse_qsl(query, True))}  # the endpoint may have some
+        for name in parameters:
+            _require(name not in taken and not re.fullmatch(_SECRET_NAMES, name),
+                     f"{name} is set already, or the client's to set (Client(scope=))")
+        return {**form, "resource": self._server.get("resource"), **parameters}
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its
         query. AuthorizationError: the answer is no, or it is none to this request (then
         nothing was sent, and the code is still good)."""
         asked = AuthorizationRequest(*authorization_request)  # a session may make it a list
-        with self._keeper.alone():
-            self._keeper.newest()  # a StoreError comes now, while the code is not spent
         self.token = token = self.request_token(
             "authorization_code", code=_code(asked, response, self._server),
             redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier or None)
@@ -383,9 +393,11 @@ class Client:
         """Forgets the token, in the store, too, and revokes it where the server can (RFC
         7009). Returns whether it confirmed: if not, the token may live until it expires."""
         with self._keeper.alone():
+            with suppress(StoreError):  # a damaged file is moved aside by this
+                self._keeper.newest()
             kept = self._keeper.newest()
             self._keeper.keep(None)
-            return kept is not None and _revoke(kept.token, self._endpoint)
+            return kept is not None and _revoke(kept.token, self._server)
 
     def refresh(self) -> Token:
         """A new token now: by the refresh grant (RFC 6749 section 6), or for a program by
@@ -397,15 +409,20 @@ class Client:
         """Any grant, the standard's or an extension: posts to the token endpoint, and
         returns the Token, which is kept nowhere (assign it to `token`). TokenError: the
         answer is no. All tokens come through here: override it for a grant of your own."""
-        form = {"grant_type": grant_type, **(self._server.get("token_parameters") or {})}
+        form = {"grant_type": grant_type, "resource": self._server.get("resource"),
+                **(self._server.get("token_parameters") or {})}
         form.update((name, text) for name, text in parameters.items() if text is not None)
-        return _token(self._endpoint.post("token_endpoint", form, "access_token"))
+        fields = self._server.post("token_endpoint", form, ["access_token"])
+        try:
+            return Token.from_dict(fields)
+        except ValueError as error:
+            raise TokenError(f"the server gave an odd token ({error}): tell its owner")
 
     def _send(self, request):
         """The good answer to an API request, not yet read; else the error is raised."""
-        home = self._home or _origin(request.full_url, self._http.allow_http)
+        home = _origin(self._base_url or request.full_url, self._http.allow_http)
         if _origin(request.full_url) != home:  # nobody else sees the token
-            raise UnsafeURL(f"the token is for {_without_query(self._base_url)}, not for "
+            raise UnsafeURL("the token is not for "
                             f"{_without_query(request.full_url)}: use another Client")
         patience = self._max_wait if request.is_repeatable() else 0
         while True:
@@ -419,21 +436,27 @@ class Client:
             patience -= wait
 
     def _send_once(self, request):
-        kept = self._keeper.good(self.request_token)
+        keeper = self._keeper
+        kept = keeper.good(self.request_token)
         while True:
             # 1. The token goes on a copy: the request stays as the caller meant it.
-            answer = self._http.follow(request.with_bearer(kept.token.access_token))
+            access_token = kept.token.access_token
+            answer = self._http.follow(request.with_bearer(access_token))
             request = answer.request
             if answer.code < 400:
-                self._keeper.unproven.pop(kept.token.access_token, None)
+                keeper.unproven.pop(access_token, None)
                 return answer
             error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
             is_home = "Authorization" in request.unredirected_hdrs
-            until = self._keeper.unproven.get(kept.token.access_token, 0)
-            if answer.code != 401 or not is_home or time.monotonic() < until:
+            is_new = time.monotonic() < keeper.unproven.get(access_token, 0)
+            if answer.code != 401 or not is_home or is_new:
                 raise error
-            kept = self._keeper.good(self.request_token, kept.token.access_token)
+            try:
+                kept = keeper.good(self.request_token, access_token)
+            except LoginRequired as failure:
+                failure.response = error.response
+                raise
             # 3. A file cannot be sent twice; the next request has the new token.
             if not request.is_repeatable():
                 raise error
@@ -455,11 +478,12 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
 
-    def __init__(self, owner, scope, hint, store):
+    def __init__(self, owner, scope, store):
         # Whose record the store has: another owner's is never used, and never replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
-        self.hint = hint        # what the server wants before it gives a refresh token
+        # Why a user is needed.
+        self.why = "no good token, nor one to renew it (is there a scope offline_access?)"
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
         # What the store held when we last read or wrote it. If something else is there,
@@ -524,8 +548,7 @@ class _TokenKeeper:
         """The refresh grant (RFC 6749 section 6). LoginRequired: there is no refresh token,
         or the server refused it."""
         if kept is None or kept.token.refresh_token is None:
-            raise LoginRequired(
-                f"no good token, nor one to renew it: call login(){self.hint}")
+            raise LoginRequired(f"{self.why}: call login()")
         old = kept.token
         try:
             new = ask("refresh_token", refresh_token=old.refresh_token)
@@ -544,9 +567,9 @@ class _TokenKeeper:
             raise error
         newer = self.newest()
         if newer is None or newer.token == kept.token:
-            why = error.error or error.error_description or "no reason given"
-            raise LoginRequired(
-                f"the server will not renew ({why}): call login()") from None
+            said = error.error or error.error_description
+            self.why = f"the server will not renew ({said or 'no reason given'})"
+            raise LoginRequired(f"{self.why}: call login()")
         return newer if newer.is_good() else self.refresh(ask, newer)
 
     @contextmanager
@@ -572,32 +595,26 @@ class _TokenKeeper:
             if self.in_store is not None:
                 self.kept = self.in_store = None  # somebody has logged out
         elif record != self.in_store:
-            kept = self.read(record)
+            self.kept = self.read(record)
             self.in_store = record
-            # A program that asks for more scope now does not take a token with less.
-            is_user = self.owner["grant_type"] != "client_credentials"
-            if is_user or _covers(kept.scope, self.scope):
-                self.kept = kept
         return self.kept
 
     def read(self, record):
         """The record as a _Kept. StoreError: it is none, or another client's."""
-        problem = "no token of this library"
         with suppress(KeyError, TypeError, ValueError):
             kept = _Kept(Token(**record["token"]), record["renew_at"], str(record["scope"]))
             kept.is_good()  # a TypeError if renew_at is no number
-            others = [key for key in self.owner if record.get(key) != self.owner[key]]
-            if not others:
+            if {**record, **self.owner} == record:
                 return kept
-            problem = f"the token of another {others[0]}"
-        raise StoreError(f"{self.name} holds {problem}: name another store")
+        raise StoreError(f"{self.name} holds no token of this server, client and grant_type"
+                         ": name another store")
 
     def keep(self, token, scope=""):
         """Saves, then uses: no other process may start from a token that is used up."""
         end = token and token.expires_at
         # Early, but by at most a tenth of its life, or one of 20 seconds were never good.
-        early = min(MARGIN, max(0, (end or 0) - time.time()) / 10)
-        kept = token and _Kept(token, end and end - early, scope)
+        kept = token and _Kept(
+            token, end and end - min(MARGIN, (end - time.time()) / 10), scope)
         try:
             self.save(kept)
         finally:
@@ -615,8 +632,8 @@ class _TokenKeeper:
             self.in_store = record
         except Exception as error:  # whatever a store raises, the token in memory is good
             why = getattr(error, "strerror", None) or type(error).__name__
-            warnings.warn(f"cannot save the token in {self.name} ({why}): it holds an "
-                          "old one", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"cannot save the token in {self.name}: {why}", RuntimeWarning,
+                          stacklevel=3)
 
 # --- Authorization request --------------------------------------------------------------
 
@@ -636,23 +653,40 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
 def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
-    if fields is None:
-        raise AuthorizationError("this is no answer to our request (its state is another), "
-                                 "so nothing was sent: log in again, in one window")
-    # RFC 9207: an answer from another server than was asked mixes up the two.
-    issuer = server.get("issuer")
-    promised = server.get("authorization_response_iss_parameter_supported") is True
-    is_missing = "iss" not in fields and promised and "error" not in fields
-    if issuer and (is_missing or fields.get("iss", issuer) != issuer):
-        raise AuthorizationError(f"the answer is not from {issuer}: nothing was sent")
+    address = response.partition("?")[0]
+    is_elsewhere = address and "=" not in address and address not in (
+        asked.redirect_uri.partition("?")[0], urlsplit(asked.redirect_uri).path)
+    if (fields is None or is_elsewhere
+            or asked.url.partition("?")[0] != _absolute(
+                None, server.endpoint("authorization_endpoint")).partition("?")[0]):
+        raise AuthorizationError("this is no answer to our request (its state or address "
+                                 "is another; a query alone will do): nothing was sent")
+    if not _is_from(server, fields):
+        raise AuthorizationError(
+            f"this is an answer of {_one_line(fields.get('iss', 'nobody'))}: nothing was "
+            "sent. If that is our server, write it into its dict, as 'issuer'")
     if not fields.get("error"):
         return fields["code"]
-    advice = "check client_id, redirect_uri and scope against what is registered there"
-    if fields["error"] == "access_denied":
-        advice = "the user or the server said no"
-    raise _in_their_words(AuthorizationError, _words(fields),
-                          (asked.state, asked.code_verifier, fields.get("code")), "",
-                          advice)
+    advice = _ADVICE.get(fields["error"], "check client_id, redirect_uri and scope")
+    raise _in_their_words(AuthorizationError, "", fields, advice,
+                          (asked.state, asked.code_verifier, fields.get("code")))
+
+def _is_from(server, fields):
+    """Whether the answer names the server that was asked (RFC 9207): that of another one
+    would carry the code of one server to the other. Where nobody knows the issuer, it has
+    at least the host of an endpoint."""
+    theirs = fields.get("iss")
+    issuer = server.get("issuer")
+    if theirs is None:
+        return "error" in fields or not _promises_iss(server)
+    if issuer:
+        return theirs == issuer
+    return _scheme_and_host(theirs) in [
+        _scheme_and_host(server.endpoint(name))
+        for name in ("authorization_endpoint", "token_endpoint")]
+
+def _promises_iss(server):
+    return server.get("authorization_response_iss_parameter_supported") is True
 
 def _answer_to(state, response):
     """The fields of an address or its query, if they answer the request with this state.
@@ -672,44 +706,46 @@ def _answer_to(state, response):
 # --- Token endpoint ---------------------------------------------------------------------
 
 # Statuses and words of trouble that will pass.
-_PASSING = (408, 429, 500, 502, 503, 504, "temporarily_unavailable", "server_error",
-            "slow_down")
+_PASSING = "408|429|50[0234]|temporarily_unavailable|server_error|slow_down"
 
-class _TokenEndpoint:
-    """Speaks with the authorization server for the client, with its credentials."""
+class _Endpoints:
+    """Speaks with the authorization server for the client, with its credentials. What is
+    known about that server is in the class below that extends this one: _Server."""
 
-    def __init__(self, server, client_id, client_secret):
+    def __init__(self, client_id, client_secret):
         _require(_is_text(client_id), "client_id must be a string, not empty, of one line")
         _require(client_secret is None or _is_text(client_secret),
-                 "client_secret must be None or a string, not empty, of one line: is its "
-                 "variable set?")
-        self.server = server
+                 "client_secret must be a string of one line, or None: is it set?")
         self.client_id = client_id
         self.client_secret = client_secret
 
-    def post(self, endpoint, form, needed=None):
-        """Posts a form and returns the fields of the answer. TokenError: they say no, or
-        the `needed` one is missing."""
+    def post(self, endpoint, form, needed=()):
+        """Posts a form and returns the fields of the answer. TokenError: they say no, or a
+        `needed` one is missing."""
         headers, proof = self.credentials()
         form = {**form, **proof}
         secrets = [str(form[name]) for name in form if re.fullmatch(_SECRET_NAMES, name)]
         secrets += [self.client_secret, *headers.get("Authorization", "").split()]
         headers = {**headers, "Accept": "application/json", "Content-type": _FORM}
-        request = _Request("POST", self.server.endpoint(endpoint), headers,
+        request = _Request("POST", self.endpoint(endpoint), headers,
                            _form(form).encode(), secrets, spends=True)
-        http = self.server.http
-        answer = http.read(http.open(request))  # a redirect is not followed
-        fields = _fields(answer)
-        has_it = not needed or isinstance(fields.get(needed), str) and fields[needed]
-        said_no = fields.get("error") or fields.get("ok") is False  # the latter is Slack's
-        if answer.status_code < 300 and has_it and not said_no:
+        answer = self.http.read(self.http.open(request))  # a redirect is not followed
+        fields = _json(answer.content, answer.text)
+        if not isinstance(fields, dict):
+            fields = dict(parse_qsl(answer.text))  # GitHub sends a form, if not asked
+        has_all = all(fields.get(name) and isinstance(fields[name], str) for name in needed)
+        if answer.status_code < 300 and has_all and not fields.get("error"):
             return fields
         raise _token_error(request, answer, fields)
 
     def credentials(self):
         """Headers and form fields that say who the client is (RFC 6749 section 2.3.1)."""
-        method = self.server.get("token_endpoint_auth_method")
-        if method == "client_secret_basic" or method is None and self.client_secret:
+        method = self.get("token_endpoint_auth_method")
+        if method is None and self.client_secret:
+            known = re.findall("client_secret_(?:basic|post)",
+                               f"{self.get('token_endpoint_auth_methods_supported')}")
+            method = [*known, AUTH_METHODS[0]][0]  # in the server's order
+        if method == "client_secret_basic":
             # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
             text = f"{quote(self.client_id, '~')}:{quote(self.client_secret or '', '~')}"
             basic = base64.b64encode(text.encode()).decode()
@@ -717,30 +753,21 @@ class _TokenEndpoint:
         secret = self.client_secret if method == "client_secret_post" else None
         return {}, {"client_id": self.client_id, "client_secret": secret}
 
-def _fields(answer):
-    """The fields of an answer of the token endpoint; {} if it has none."""
-    found = _json(answer.content, answer.text)
-    if isinstance(found, dict):
-        return found
-    form = dict(parse_qsl(answer.text))  # GitHub sends one where JSON is not asked for
-    return form if form.keys() & {"access_token", "error"} else {}
-
 def _token_error(request, answer, fields):
     """In the server's words, with advice by its word, only without one by the status."""
-    words = _words(fields)
     status = answer.status_code
-    word = words[0] or ("invalid_client" if status in (401, 403) else None)
-    advice = _ADVICE.get(word, "check the grant type and the scope against what is "
-                         "registered there")
+    said = _words(fields)[0]
+    word = said or ("invalid_client" if status in (401, 403) else None)
+    advice = _ADVICE.get(word, "check the grant type and the scope")
     wait = None
-    if status in _PASSING or word in _PASSING:
-        wait = _retry_after(answer) or 1.0
+    if re.search(rf"\b({_PASSING})\b", f"{status} {word}"):
+        wait = _retry_after(answer) or _seconds(fields.get("interval"), 1.0)
         advice = f"try again in {wait:.0f} seconds"
-    where = f"{_without_query(answer.url)} answered {status}"
-    error = _in_their_words(TokenError, words, request.secrets, where, advice)
+    error = _in_their_words(TokenError, f"{_without_query(answer.url)} answered {status}",
+                            fields, advice, request.secrets)
     error.status = status
     error.retry_after = wait
-    error._refused = wait is None and _is_refusal(answer, fields, words[0] or "")
+    error._refused = wait is None and _is_refusal(answer, fields, said or "")
     return error
 
 def _is_refusal(answer, fields, word):
@@ -749,28 +776,11 @@ def _is_refusal(answer, fields, word):
     challenge), nor does a page or text of somebody else, such as a framework's "Not
     Found"."""
     status = answer.status_code
-    challenge = answer.headers.get("WWW-Authenticate", "").lower()
-    is_client = word == "invalid_client" or not word and challenge.startswith("basic")
-    is_silent = status != 200 and not answer.content
+    is_client = word == "invalid_client" or not word and re.match(
+        "(?i)basic", answer.headers.get("WWW-Authenticate", ""))
+    is_silent = status != 200 and answer.headers.get("Content-Length") == "0"
     is_own = is_silent or fields and " " not in word
     return is_own and not is_client and status in (200, 400, 401, 403)
-
-def _token(fields):
-    """A Token out of these fields (RFC 6749 section 5.1), with the liberties of servers."""
-    life = _seconds(fields.get("expires_in", fields.get("expires")))  # 0 is "not said"
-    texts = {name: text for name, text in fields.items() if isinstance(text, str)}
-    scope = texts.get("scope", "").replace(",", " ").split()  # GitHub's has commas
-    if isinstance(fields.get("scope"), list):
-        scope = map(str, fields["scope"])
-    try:
-        return Token(texts["access_token"], texts.get("token_type") or "Bearer",
-                     life and time.time() + life, texts.get("refresh_token"),
-                     " ".join(scope) or None, fields)
-    except ValueError:
-        error = TokenError("the server gave a token that no header or form can hold: tell "
-                           "its owner")
-        error.status = 200
-        raise error from None
 
 # --- Token file -------------------------------------------------------------------------
 
@@ -789,30 +799,26 @@ class TokenFile:
         self.path = os.path.realpath(path)
         is_other = os.path.exists(self.path) and not os.path.isfile(self.path)
         _require(not is_other and not path.startswith("~"),
-                 f"{path!r} is no path of a file, or there is no home directory: name "
-                 "another")
+                 f"{path!r} is no path of a file, or there is no home directory")
 
-    def __repr__(self) -> str:
-        return f"TokenFile({self.path!r})"
-
-    def load(self) -> "dict[str, Any] | None":
+    def load(self) -> "Dict[str, Any] | None":
         """Returns the record; None without a file. StoreError: the file cannot be read, or
         it is damaged and was moved aside, so that the next login can save."""
         try:
             with open(self.path, "rb") as file:
-                record = _json(file.read())
+                content = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(f"cannot read the token file {self.path} ({error.strerror}): "
-                             "make it readable or name another") from None
-        if not isinstance(record, dict):
+            raise StoreError(f"make {self.path} readable, or name another store "
+                             f"({error.strerror})")
+        record = _json(content)
+        if record is None and content.strip():
             os.replace(self.path, f"{self.path}.damaged")
-            raise StoreError(f"the token file {self.path} is damaged and is now called "
-                             f"{self.path}.damaged: log in again")
+            raise StoreError(f"{self.path} is damaged and now {self.path}.damaged: log in")
         return record
 
-    def save(self, record: "dict[str, Any] | None") -> None:
+    def save(self, record: "Dict[str, Any] | None") -> None:
         """Replaces the record; None removes it, and what was moved aside. OSError: the disk
         does not take it. Whenever the process is killed, the file holds the old record or
         the new one, whole."""
@@ -828,8 +834,16 @@ class TokenFile:
             with open(file, "w", encoding="utf-8") as writer:
                 json.dump(record, writer, indent=1)
                 writer.flush()
-                os.fsync(file)  # before the rename, or a power cut leaves an empty file
-            os.replace(new, self.path)
+                try:
+                    os.fsync(file)  # before the rename, or a power cut leaves an empty file
+                except OSError as error:
+                    if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                        raise  # a file system that cannot is no reason not to save
+            try:
+                os.replace(new, self.path)
+            except OSError:  # it is a mount point, or open on Windows: written in place
+                import shutil
+                shutil.copyfile(new, self.path)
         finally:
             _remove(new)  # it is only there if something failed, as on a full disk
 
@@ -843,14 +857,18 @@ class TokenFile:
                 # One by one: os.makedirs gives this mode to the last one only.
                 for folder in reversed(Path(self.path).parents):
                     folder.mkdir(0o700, exist_ok=True)
-                file = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                # Not through a link that another user laid there.
+                file = os.open(f"{self.path}.lock",
+                               os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
                 at_the_end.callback(os.close, file)
-                _flock(file, "LOCK_EX", "LK_LOCK")
+                # Asking without waiting: with gevent, the owner may be in this thread, too.
+                while not _flock(file, "LOCK_EX", "LK_NBLCK"):
+                    time.sleep(0.01)
                 # Closing is not enough: a forked child has the file open, too.
                 at_the_end.callback(_flock, file, "LOCK_UN", "LK_UNLCK")
             except (OSError, ImportError) as error:
-                warnings.warn(f"cannot lock the token file {self.path} ({error}): let no "
-                              "other process use it", RuntimeWarning, stacklevel=4)
+                warnings.warn(f"{self.path} has no lock ({error}): let no one else use it",
+                              RuntimeWarning, stacklevel=4)
             yield
 
 def _remove(path):
@@ -860,19 +878,17 @@ def _remove(path):
 
 def _flock(file, unix, windows):
     """Locks or unlocks an open file, by the name that the operation has on Unix or on
-    Windows, and waits for as long as another process has the lock."""
+    Windows. False: another process has the lock."""
     try:
-        import fcntl
-        fcntl.flock(file, getattr(fcntl, unix))
-    except ImportError:
-        import msvcrt
-        while True:
-            try:
-                return msvcrt.locking(file, getattr(msvcrt, windows), 1)
-            except OSError as error:
-                # This one: it was not to be had in ten seconds.
-                if error.errno != errno.EDEADLOCK:
-                    raise
+        try:
+            import fcntl
+            fcntl.flock(file, fcntl.LOCK_NB | getattr(fcntl, unix))
+        except ImportError:
+            import msvcrt
+            msvcrt.locking(file, getattr(msvcrt, windows), 1)
+        return True
+    except (BlockingIOError, PermissionError):
+        return False
 
 # --- Loopback and terminal --------------------------------------------------------------
 
@@ -909,13 +925,12 @@ class _Callback:
                     break  # there is no IPv6
                 self.close()
                 raise OSError(
-                    error.errno, f"cannot listen on port {port} ({error.strerror}): end "
-                    "the program that does, or use another redirect_uri") from None
+                    error.errno, f"cannot listen on port {port} ({error.strerror}): use "
+                    "another redirect_uri, or end the program that has it")
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
-        if ":" in host:
-            host = f"[{host}]"
-        self.redirect_uri = parts._replace(netloc=f"{host}:{port}").geturl()
+        netloc = re.sub("(:[0-9]*)?$", f":{port}", parts.netloc, count=1)
+        self.redirect_uri = parts._replace(netloc=netloc).geturl()
 
     def __enter__(self):
         return self
@@ -931,59 +946,60 @@ class _Callback:
     def close(self):
         """Frees the ports at once, for the next login or another program."""
         for listener in self.listeners:
-            listener.shutdown()
             listener.server_close()
 
-    def wait(self, asked, seconds, issuer):
+    def wait(self, asked, seconds, server):
         """Returns the query that the browser came back with, or what was pasted.
         LoginRequired: the time is over. It never blocks for long: Ctrl-C must work at once,
         and Windows cannot wait for a terminal and a socket together."""
         deadline = time.monotonic() + seconds
         typed = ""
+        if _terminal() is not None:
+            _say("If that browser is elsewhere, paste the address that it ends at here:")
         while not self.query:
             if time.monotonic() > deadline:
-                raise LoginRequired(f"nobody logged in within {seconds:g} seconds: try "
-                                    "again")
-            time.sleep(0.01)
+                raise LoginRequired(
+                    f"nobody logged in for {seconds:g} seconds: try again; check client_id,"
+                    " redirect_uri and scope; or use authorization_request(), exchange()")
+            # Who waits, at one or the other; or nobody, for 10 ms.
+            for listener in select.select(self.listeners, [], [], 0.01)[0]:
+                listener.handle_request()
             more = _typed()
             typed += more
             # An address with line breaks in it comes in pieces: wait for the last one.
             if typed.endswith(("\n", "\r")) and not more:
-                pasted = _pasted(typed, asked, issuer)
+                pasted = _pasted(typed, asked, server)
                 if pasted:
                     return pasted
                 typed = ""
-                _say("Please paste the whole of the address, which begins with "
-                     f"{asked.redirect_uri}")
+                _say(f"Please paste the whole address: it begins with {asked.redirect_uri}")
         return self.query
 
 def _listener(callback, address, port):
-    """A server at this address, which runs in a thread of its own until its `shutdown`, and
-    each connection in another. 32 connections may be open: then the oldest has had its
-    time, so that nobody can keep the true answer out."""
-    from socketserver import TCPServer, ThreadingMixIn
-    connections = deque()  # the oldest first
+    """A server at this address, which gives each connection a thread. 32 may be open: then
+    the oldest has had its time, so that nobody can keep the true answer out."""
+    from socketserver import ThreadingTCPServer
+    connections = []  # the oldest first
 
-    class Listener(ThreadingMixIn, TCPServer):
+    class Listener(ThreadingTCPServer):
         address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         allow_reuse_address = os.name != "nt"  # there it would let others listen, too
         daemon_threads = True
         request_queue_size = 128
 
         def verify_request(self, connection, _):
-            """Is asked before a connection gets its thread, always in the same thread."""
+            """Is asked before a connection gets its thread."""
             connections.append(connection)
             if len(connections) > 32:
                 with suppress(OSError):  # it is closed already
-                    connections.popleft().shutdown(socket.SHUT_RDWR)
+                    connections.pop(0).shutdown(socket.SHUT_RDWR)
             return True
 
         def handle_error(self, *_):
             pass  # a stranger may send anything, and hang up at any moment
 
     listener = Listener((address, port), _handler(callback))
-    listener.socket.setblocking(False)  # who hung up in the queue would hold up accept()
-    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
+    listener.socket.settimeout(0.01)  # who hung up in the queue would hold up accept()
     return listener
 
 def _handler(callback):
@@ -999,24 +1015,18 @@ def _handler(callback):
             """Only a request to our path, with our host and our `state`, ends the wait. All
             others are refused at once, and nothing that they send is kept or repeated."""
             ours = urlsplit(callback.redirect_uri)
-            host = self.headers["Host"]  # where the port is 80, browsers leave it out
             path, _, query = self.path.partition("?")
-            if self.command == "POST":  # OAuth 2.0 Form Post Response Mode
-                size = min(int(self.headers["Content-Length"]), MAX_HEAD)
-                query = self.rfile.read(max(0, size)).decode("latin-1")
-            if path != "/" + ours.path[1:]:
-                self.send_error(404)
-            elif ours.netloc not in (host, f"{host}:80"):
-                self.send_error(400)  # a foreign name that leads to us
-            elif not _answer_to(callback.state, query):
-                self.send_error(400)  # another login, or an attempt
-            else:
+            query = query.encode("latin-1").decode("utf-8", "replace")
+            # UnsafeURL: it is not by a name of this machine that it came to us.
+            port = _origin(f"http://{self.headers['Host']}", False)[2]
+            if (path == (ours.path or "/") and port == (ours.port or 80)
+                    and len(query) <= MAX_QUERY and _answer_to(callback.state, query)):
                 callback.query = query
                 callback.ended.wait()  # until the exchange is over
                 self.wfile.write(callback.page)
                 callback.told.set()
-
-        do_POST = do_GET
+            else:
+                self.send_error(404)
 
         def send_error(self, code, *_):
             """Is called by the base class, too, for what is no HTTP."""
@@ -1039,7 +1049,8 @@ def _page(status, title, text):
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }}
-body {{ min-height: 90vh; display: grid; place-content: center; margin: 0 }}
+body {{ min-height: 90vh; display: grid; place-content: center; margin: 0;
+        background: canvas }}
 main {{ box-sizing: border-box; width: min(22rem, 90vw); padding: 1.5rem 2rem .5rem;
         background: #8881; border: 1px solid #8885; border-radius: .75rem }}
 h1 {{ margin: 0; font-size: 1.4rem }}
@@ -1060,100 +1071,101 @@ Connection: close\r
 
 def _say(text):
     """Shows a text to the user, on stderr: stdout is for results."""
-    if sys.stderr:  # print() would take None for stdout
-        print(text, file=sys.stderr, flush=True)
+    with suppress(Exception):  # it may be closed, or a thing of the caller's
+        if sys.stderr:  # print() would take None for stdout
+            print(text, file=sys.stderr, flush=True)
 
 def _browse(url, open_browser):
     """Opens a browser as login() was told: True for the system's, a function of the
-    caller's, or None for the system's if the user would see it. It never waits, and it may
-    fail, for the address was shown before."""
+    caller's, or None for the system's if the user would see it: over SSH the screen is
+    another machine's. It never waits, and it may fail, for the address was shown before."""
     if open_browser is None:
-        open_browser = _has_browser()
-    if open_browser is True:
-        import webbrowser
-        open_browser = webbrowser.open
-    if open_browser:  # in a thread: some come back only when the page is there, or closed
-        threading.Thread(target=open_browser, args=(url,), daemon=True).start()
+        open_browser = ("SSH_CONNECTION" not in os.environ
+                        or bool({"DISPLAY", "BROWSER"} & set(os.environ)))
+    with suppress(ImportError, RuntimeError):  # there is no such module, or no thread
+        if open_browser is True:
+            import webbrowser
+            open_browser = webbrowser.open
+        if open_browser:  # some come back only when the page is there, or closed
+            threading.Thread(target=open_browser, args=(url,), daemon=True).start()
 
-def _has_browser():
-    """Whether the user would see a browser here: over SSH the screen is another machine's,
-    and a text browser would take the terminal."""
-    if "SSH_CONNECTION" in os.environ and not {"DISPLAY", "BROWSER"} & set(os.environ):
-        return False
-    try:
-        import webbrowser
-        return not re.search("(^|/)(www-browser|lynx|links|elinks|w3m)$",
-                             getattr(webbrowser.get(), "name", ""))  # macOS's may have none
-    except Exception:  # there is none, but the address was shown
-        return False
+def _terminal():
+    """The descriptor of stdin, if it is a terminal, and ours at this time; else None."""
+    with suppress(AttributeError, OSError, ValueError):  # stdin may be closed; or Windows
+        file = sys.stdin.fileno()
+        if os.tcgetpgrp(file) == os.getpgrp():
+            return file
+    return None
 
 def _typed():
     """What was typed on the terminal since we last asked, "" for nothing. It never waits,
     so no thread is left behind that would take from the program what is typed after the
     login."""
-    text = ""
-    # Stdin may be closed, or no terminal, or not our terminal.
-    with suppress(AttributeError, OSError, ValueError):
-        file = sys.stdin.fileno()
-        if os.name == "nt" and os.isatty(file):
-            import msvcrt
-            while msvcrt.kbhit():
-                text += msvcrt.getwche()
-        elif os.tcgetpgrp(file) == os.getpgrp() and select.select([file], [], [], 0)[0]:
-            text = os.read(file, _BLOCK).decode("utf-8", "replace")
-    return text
+    file = _terminal()
+    if file is None or not select.select([file], [], [], 0)[0]:
+        return ""
+    return os.read(file, _BLOCK).decode("utf-8", "replace")
 
-def _pasted(typed, asked, issuer):
-    """The answer in what was typed: an address, its query or, with PKCE, which does what
-    `state` would do, the code alone. "" if there is none."""
+def _pasted(typed, asked, server):
+    """The answer in what was typed: an address, its query, code#state or, where PKCE does
+    what `state` would do and no issuer is promised, the code alone. "" if there is none."""
     line = "".join(typed.split())
     if _answer_to(asked.state, line):
         return line
-    word = typed.strip()
-    if asked.code_verifier and re.fullmatch(r"(?!\S*://)[^\s=?&]{16,}", word):
-        return _form({"code": unquote(word), "state": asked.state, "iss": issuer})
+    code, _, state = line.partition("#")
+    is_safe = asked.code_verifier and not _promises_iss(server) and not state
+    is_code = asked.redirect_uri.startswith("urn:") or len(code) > 15
+    if (is_code and re.fullmatch("[^=?&:]+={0,2}", code)
+            and (is_safe or state == asked.state)):
+        return _form({"code": unquote(code), "state": asked.state})
     return ""
+
+def _printable(url):
+    """An address out of an answer, for a terminal, which would obey what cannot be printed.
+    UnsafeURL: there is none, or it could open a file."""
+    url = "".join(filter(str.isprintable, str(url)[:2000]))
+    _origin(url)
+    return url
 
 def _device_token(fields, open_browser, timeout, ask):
     """The device grant (RFC 8628): the user types a short code on another device, and we
     ask the token endpoint again and again whether that has happened. `fields` is the answer
     of the device authorization endpoint. LoginRequired: the time is over."""
-    # The latter is Google's. A terminal would obey what cannot be printed.
-    url = str(fields.get("verification_uri") or fields.get("verification_url"))
-    url = "".join(filter(str.isprintable, url[:2000]))
-    _origin(url)  # UnsafeURL: there is none, or it could open a file
-    _say(f"To log in, open this address in any browser, and type the code "
-         f"{_one_line(fields['user_code'])} there:\n\n{url}\n")
-    _browse(url, open_browser or False)
-    interval = _seconds(fields.get("interval"), 5)
+    url = fields.get("verification_uri") or fields.get("verification_url")  # Google's
+    complete = _printable(fields.get("verification_uri_complete", url))
+    _say(f"To log in, type the code {_one_line(fields['user_code'])} at\n\n"
+         f"{_printable(url)}\n\nin any browser, or open this address:\n\n{complete}\n")
+    _browse(complete, open_browser or False)
+    interval = max(MIN_INTERVAL, _seconds(fields.get("interval"), 5))
     life = _seconds(fields.get("expires_in"), LOGIN_TIME)
     deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
     while time.monotonic() + interval < deadline:
         time.sleep(interval)
         try:
-            return ask(DEVICE_CODE, device_code=fields.get("device_code"))
+            return ask(DEVICE_CODE, device_code=fields["device_code"])
         except URLError:  # section 3.5: the network may come back
             interval *= 2
         except TokenError as error:
             word = error.error or error.error_description  # the latter is Twitch's
             if word == "expired_token":
                 break
+            if word in ("access_denied", "authorization_declined"):  # Microsoft's
+                denied = AuthorizationError(f"the user said no: {error}")
+                denied.error = word
+                raise denied
             if word == "slow_down":
                 interval += 5
-            elif word in ("access_denied", "authorization_declined"):  # Microsoft's
-                denied = AuthorizationError("the user said no")
-                denied.error = word
-                raise denied from None
-            elif word != "authorization_pending" and not error.retry_after:
+            if word != "authorization_pending" and not error.retry_after:
                 raise
-    raise LoginRequired("nobody confirmed the code in time, or the network was away: call "
-                        "login() for a new one")
+            interval = max(interval, error.retry_after or 0)
+    raise LoginRequired("nobody confirmed the code in time: call login() for a new one")
 
 # --- HTTP -------------------------------------------------------------------------------
 
 MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, after gzip: more is for open()
 MAX_ANSWER = 1 << 20    # bytes of a token answer, of metadata, of an error
 MAX_HEAD = 1 << 16      # bytes of an answer's head, its interim answers included
+MAX_QUERY = 1 << 14     # characters of what the browser brings
 MAX_FIELDS = 200        # field lines in a head
 MAX_INTERIM = 20        # interim answers (1xx) before the answer
 MAX_IDLE = 64           # idle connections that are kept
@@ -1188,9 +1200,8 @@ class Response(namedtuple("Response", "status_code headers url content")):
         for text in self.content, self.text:
             with suppress(ValueError, RecursionError):
                 return json.loads(text)
-        raise ValueError(f"{_scheme_and_host(self.url)} answered {self.status_code} with "
-                         f"{len(self.content)} bytes that are not JSON: is this the right "
-                         "address?")
+        raise ValueError(f"{_scheme_and_host(self.url)} answered {self.status_code}, but "
+                         "that is not JSON: is this the right address?")
 
 class _Request(Request):
     """What is to be sent, once. No message about it may repeat its `secrets`. One that
@@ -1217,6 +1228,10 @@ class _Request(Request):
         """Whether the body can be sent twice: a file or an iterator is used up."""
         return isinstance(self.data, (bytes, type(None)))
 
+# What a ProxyHandler may have: for http and https a proxy that is spoken to in HTTP.
+_PROXY = re.compile(r"""(?isx) (?! https?= ) .*
+    | https?= (http://)? ([^/]*@)? (\[[^]/]*] | [^/:@]+) (:[0-9]*)? /?""")
+
 class _HTTP:
     """Sends requests and reads answers, by one opener made of urllib's handlers and ours.
     `timeout` is seconds for a request in all, and for each read of a stream."""
@@ -1236,11 +1251,9 @@ class _HTTP:
         for handler in handlers:
             for name, address in getattr(handler, "proxies", {}).items():
                 # urllib would send the password in the clear, and show it in its errors.
-                _require(re.fullmatch(r"(?is)https?=(http://)?([^/]*@)?(\[[^]/]*]|[^/:@]+)"
-                                      "(:[0-9]*)?/?|(?!https?=).*",
-                                      f"{name}={address}"),
-                         f"{name}_proxy must be like http://me:pass@host:3128: for SOCKS, "
-                         "or https to the proxy, give a handler of your own in handlers=")
+                _require(_PROXY.fullmatch(f"{name}={address}"),
+                         f"{name}_proxy must be like http://me:pass@host:3128: for all "
+                         "others, such as SOCKS, give a handler of your own in handlers=")
             self.opener.add_handler(handler)
 
     def close(self):
@@ -1252,7 +1265,7 @@ class _HTTP:
     def open(self, request):
         """The answer to this one request, its body not yet read. URLError: there is
         none."""
-        self.tell(request, f"{request.method} {request.full_url}",
+        self.tell(request, f"--> {request.method} {request.full_url}",
                   request.unredirected_hdrs, request.data)
         # A copy: what handlers write into it, such as a Cookie, is for this time only.
         sent = copy.copy(request)
@@ -1288,12 +1301,13 @@ class _HTTP:
                 if content.tell() > limit:
                     raise URLError(f"the answer is larger than {limit} bytes: try open()")
         content = content.getvalue()
-        self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, content)
+        self.tell(answer.request, f"<-- {answer.code} {answer.msg}", answer.headers,
+                  content)
         return Response(answer.code, answer.headers, answer.url, content)
 
     def stream(self, answer):
         """The answer as a file, for the caller to read; a trace does not see the body."""
-        self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, b"")
+        self.tell(answer.request, f"<-- {answer.code} {answer.msg}", answer.headers, b"")
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
             answer.connection.deadline = float("inf")
             answer.http = self  # which closes the connection that comes back, at its end
@@ -1315,7 +1329,7 @@ def _redirected(request, response):
         method = "GET"
         body = None
         kept = "(?!Content-).*"
-    targets = set(response.headers.get_all("Location") or ())
+    targets = set(response.headers.get_all("Location", ()))
     if len(targets) != 1 or body and not request.is_repeatable():
         raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
@@ -1323,10 +1337,9 @@ def _redirected(request, response):
     here = _origin(response.url)
     there = _origin(url)
     if here != there:
-        kept = "Range"  # neither the token nor our own headers are for there
+        kept = "(If-r|R)ange"  # neither the token nor our own headers are for there
         if body or here[0] > there[0]:  # "https" comes after "http"
-            raise UnsafeURL(f"{_without_query(response.url)} redirects to "
-                            f"{_scheme_and_host(url)}: no https, or not for our data")
+            raise UnsafeURL(f"redirected to {_scheme_and_host(url)}: no https, or a body")
     headers = {name: text for name, text in request.unredirected_hdrs.items()
                if re.fullmatch(kept, name)}
     return _Request(method, url, headers, body, request.secrets)
@@ -1335,11 +1348,12 @@ def _response_error(request, response):
     """A ResponseError in the server's own words: those of its challenge (RFC 6750 section
     3), else those of its JSON. It is a RateLimited if waiting helps."""
     challenge = _challenge(response.headers)
-    said = _said(challenge) or _said(_json(response.content))
+    said = (challenge.get("error_description") or challenge.get("error")
+            or _explanation(response.text))
     if response.status_code in _REDIRECTS:
         said = "a redirect that cannot be followed"
-    place = _one_line(_without_query(response.url), request.secrets)
-    text = f"{request.method} {place} answered {response.status_code}"
+    text = (f"{request.method} {_one_line(_without_query(response.url), request.secrets)} "
+            f"answered {response.status_code}")
     if said:
         text += f": {_one_line(said, request.secrets)}"
     if "scope" in challenge:  # what it would have taken
@@ -1352,15 +1366,13 @@ def _response_error(request, response):
     error.response = response
     return error
 
-def _said(found):
-    """The explanation in the JSON of an error, which has many forms; None if there is none.
-    A loop, for what a stranger nests a thousand times is too deep for a recursion."""
-    names = "error_description message detail title error errors".split()
-    while isinstance(found, (dict, list)):
-        if isinstance(found, dict):
-            found = [found[name] for name in names if found.get(name)]
-        found = next(iter(found), None)
-    return found if isinstance(found, str) else None
+def _explanation(text):
+    """What the JSON of an error says; None if it says nothing under such a name."""
+    for names in "error_description|message|detail", "title|errors?":
+        found = re.search(rf'(?s)"(?:{names})"\s*:\s*\[?\s*({_QUOTED})', text)
+        if found:
+            return _json(found.group(1))
+    return None
 
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""
@@ -1403,7 +1415,10 @@ class _Connections(BaseHandler):
     def __init__(self, context, allow_http):
         self.context = context  # None until it is needed: the system's takes time to make
         self.allow_http = allow_http
-        self.idle = deque()  # the warmest is taken first, from the right
+        # The warmest is taken first, from the right. A list, and no deque: without the
+        # global lock, only a list can be copied while other threads change it.
+        self.idle = []
+        self.era = 0         # another one after each close()
 
     def http_open(self, request):
         """The answer to a request of urllib's, whose host a ProxyHandler may have changed
@@ -1441,27 +1456,33 @@ class _Connections(BaseHandler):
         return None
 
     def give_back(self, connection):
-        """Keeps a connection whose answer was read to its end."""
+        """Keeps a connection whose answer was read to its end, unless close() came while it
+        was in use."""
         connection.idle_since = time.time()
-        self.idle.append(connection)
-        self.close(MAX_IDLE)
+        self.idle.append(connection)  # first: close() may come at any moment
+        self.drop(MAX_IDLE if connection.era == self.era else 0)
 
-    def close(self, rest=0):
+    def close(self):
+        """Closes the idle connections, and those in use when they come back."""
+        self.era += 1
+        self.drop(0)
+
+    def drop(self, rest):
         """Closes the idle connections, the oldest first, but for so many."""
-        try:
+        with suppress(IndexError):  # another thread was faster
             while len(self.idle) > rest:
-                self.idle.popleft().close()
-        except IndexError:
-            pass  # another thread was faster
+                self.idle.pop(0).close()
 
 class _Connection:
     """One connection, to an origin or to a proxy, and the time that its request has."""
-    sock = None       # while it is not open
-    idle_since = 0.0  # by the clock, which goes on while a laptop sleeps
+    sock = None        # while it is not open
+    until_end = True   # whether what is read may end with the connection
+    idle_since = 0.0   # by the clock, which goes on while a laptop sleeps
 
     def __init__(self, key, owner):
         self.key = key
         self.owner = owner
+        self.era = owner.era
 
     def is_good(self):
         """Whether it may be used again. On one that may, there is nothing to read: neither
@@ -1471,8 +1492,8 @@ class _Connection:
             self.sock.recv(1)
         except OSError as error:
             # 2 is ssl.SSL_ERROR_WANT_READ, where there is a ssl.
-            is_silent = error.errno in (errno.EWOULDBLOCK, 2)
-            return is_silent and 0 <= time.time() - self.idle_since < IDLE_TIME
+            return (error.errno in (errno.EWOULDBLOCK, 2)
+                    and 0 <= time.time() - self.idle_since < IDLE_TIME)
         return False
 
     def ready(self):
@@ -1485,7 +1506,18 @@ class _Connection:
 
     def makefile(self, _):
         """What comes in, as HTTPResponse reads it. The connection does not end with it."""
-        return io.BufferedReader(_Raw(lambda buffer: self.ready().recv_into(buffer)))
+        return io.BufferedReader(_Raw(self.receive))
+
+    def receive(self, buffer):
+        """Reads something into the buffer. The end is one only for a body of no length."""
+        try:
+            size = self.ready().recv_into(buffer)
+            if size or self.until_end:
+                return size
+            raise _BadAnswer("a body that breaks off")
+        except OSError:
+            self.deadline = 0  # what was read is lost: no later read may go on
+            raise
 
     def connect(self):
         """Opens the socket: to the proxy if there is one, through its tunnel (RFC 9110
@@ -1497,7 +1529,6 @@ class _Connection:
             self.owner.context = ssl.create_default_context()
         _, name, port = _origin(f"{scheme}://{host}")
         self.sock = socket.create_connection((name.strip("[]"), port), self.timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tunnel:
             _, name, port = _origin(f"https://{tunnel}")
             place = f"{name}:{port}"
@@ -1505,8 +1536,8 @@ class _Connection:
             answer = _Answer(self, method="CONNECT")
             answer.begin()
             if answer.status != 200:
-                raise OSError(f"the proxy answered {answer.status} (407: it wants a user "
-                              "and a password in its address)")
+                raise OSError(f"the proxy said {answer.status} (407: it wants a user "
+                              "and a password)")
         if scheme == "https":  # whose certificate has no dot at the end of the name
             self.sock = self.owner.context.wrap_socket(self.ready(),
                                                        server_hostname=name.strip("[]."))
@@ -1520,7 +1551,9 @@ class _Connection:
                 self.connect()
             answer = _Answer(self, method=request.get_method())
             self.send(request, headers)
+            self.until_end = True  # which the head would say better
             answer.begin()
+            self.until_end = answer.length is None and not answer.chunked
         except BaseException:
             self.close()
             raise
@@ -1536,9 +1569,9 @@ class _Connection:
         blocks = iter([b""])
         if request.data is not None or method in ("PATCH", "POST", "PUT"):
             blocks = _blocks(request.data or b"", headers)
-        head = _head(method, request.selector or "/", headers)
         with suppress(ConnectionError):
-            self.ready().sendall(head + next(blocks, b""))
+            self.ready().sendall(_head(method, request.selector or "/", headers)
+                                 + next(blocks, b""))
             for block in blocks:
                 self.ready().sendall(block)
 
@@ -1576,7 +1609,7 @@ _FIELD_LINE = re.compile(rf"(?m)^(?:({_TOKEN}):([^\r\n\0]*)\r?\n|(.+))")
 _FOLD = re.compile("\r?\n[ \t]+")  # before a line that goes on (RFC 9112 section 5.2)
 _CHUNK_START = re.compile(rb"\r?\n([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
-class _BadAnswer(HTTPException):
+class _BadAnswer(OSError):
     """What came is no HTTP, or it ends too early; the message says what was odd."""
 
 class _Answer(HTTPResponse):
@@ -1584,22 +1617,17 @@ class _Answer(HTTPResponse):
 
     http.client forgives in silence: after one odd field line it drops all the others; where
     it does not understand a Transfer-Encoding or Content-Length, it reads until the end;
-    and a body that is cut short can pass for whole. Here each of them is an error. Its
-    methods stay, and read from `fp`; only that this is the body alone, and ends with it."""
+    and a body that is cut short can pass for whole. Here each of them is an error. The
+    body is read by its own methods; that it ends too early, the connection says."""
     connection = None
-    in_chunks = False  # there may be another chunk
-    left = None        # bytes of the body, or of this chunk, to come; None: nobody knows
 
     def begin(self):
         """Reads the head, where http.client would do so by a function of its own."""
-        self.file = self.fp   # what comes in on the connection
         self.room = MAX_HEAD  # bytes that the head may still have
         for _ in range(MAX_INTERIM + 1):
             self.read_head()
             if self.status >= 200:
-                self.frame()
-                self.fp = io.BufferedReader(_Raw(self.read_body))
-                return
+                return self.frame()
         raise _BadAnswer(f"more than {MAX_INTERIM} interim answers")
 
     def read_head(self):
@@ -1623,7 +1651,7 @@ class _Answer(HTTPResponse):
         """The lines of a head or a trailer up to the empty one, as one text."""
         text = b""
         for _ in range(MAX_FIELDS + 2):  # with the status line and the empty one
-            line = self.file.readline(self.room)
+            line = self.fp.readline(self.room)
             self.room -= len(line)
             if line in (b"\r\n", b"\n"):
                 return _FOLD.sub(" ", text.decode("latin-1"))
@@ -1636,72 +1664,57 @@ class _Answer(HTTPResponse):
     def frame(self):
         """Finds out where the body ends: with its last chunk, after so many bytes or, if
         nothing is said of it, with the connection (RFC 9112 section 6.3)."""
-        options = _listed(self.headers, "Connection")
         codings = _listed(self.headers, "Transfer-Encoding")
         sizes = _listed(self.headers, "Content-Length")
-        is_old = self.version == 10
-        self.will_close = "close" in options or is_old and "keep-alive" not in options
-        self.chunked = False  # for http.client: this is our business
+        self.will_close = (
+            self.version == 10 or "close" in _listed(self.headers, "Connection"))
+        self.chunked = bool(codings)
+        self.chunk_left = None  # of no chunk yet
         self.length = None
         if self._method == "HEAD" or self.status in (204, 304):
-            self.left = 0
+            self.chunked = False
+            self.length = 0
         elif codings:
             if codings != ["chunked"]:
                 raise _BadAnswer(f"the Transfer-Encoding {', '.join(codings)[:12]!r}")
-            self.in_chunks = True
             # Section 6.1: a proxy may have read it otherwise.
-            self.will_close = self.will_close or is_old or bool(sizes)
+            self.will_close = self.will_close or bool(sizes)
         elif sizes:
             size = ",".join(set(sizes))  # one number, however often it is said
             if not re.fullmatch("[0-9]{1,15}", size):
                 raise _BadAnswer(f"the Content-Length {size[:12]!r}")
-            self.left = int(size)
+            self.length = int(size)
+        else:
+            self.will_close = True
 
-    def read_body(self, buffer):
-        """Reads some of the body into the buffer. URLError: it ends too early."""
-        try:
-            if self.in_chunks and not self.left:
-                self.begin_chunk()
-            size = self.file.readinto1(memoryview(buffer)[:self.left])
-            if self.left:
-                self.left -= size
-                if not size:
-                    raise _BadAnswer("a body that breaks off")
-            return size
-        except (OSError, HTTPException) as error:
-            failure = _network_error(error, self.request)
-        self.file = io.BytesIO()  # what was read is lost: no later read may go on
-        self.left = 1
-        raise failure
-
-    def begin_chunk(self):
-        """RFC 9112 section 7.1. A line break is between two chunks, none before the first.
-        """
-        start = b"\n" if self.left is None else self.file.readline(2)
-        found = _CHUNK_START.fullmatch(start + self.file.readline(4096))
-        if not found:
-            raise _BadAnswer("a chunk that has no size, or is longer, or breaks off")
-        self.left = int(found.group(1), 16)
-        if not self.left:
-            self.room = MAX_HEAD
-            self.lines()  # the trailer: nobody needs it, but the next answer comes after it
-            self.in_chunks = False
+    def _get_chunk_left(self):
+        """What http.client asks for before it reads of a chunk (RFC 9112 section 7.1): how
+        much of it is to come; None after the last. A line break is between two chunks, none
+        before the first."""
+        if not self.chunk_left:
+            start = b"\n" if self.chunk_left is None else self.fp.readline(2)
+            found = _CHUNK_START.fullmatch(start + self.fp.readline(4096))
+            if not found:
+                self.fp = io.BytesIO()  # no later read may go on
+                raise _BadAnswer("a chunk that has no size, or is longer")
+            self.chunk_left = int(found.group(1), 16)
+            if not self.chunk_left:
+                self.room = MAX_HEAD
+                self.lines()  # the trailer: nobody needs it, but the next answer follows it
+                self._close_conn()  # of the file alone
+                self.chunk_left = None
+        return self.chunk_left
 
     def close(self):
         """Gives the connection back if the next answer can come on it: both sides have been
         heard to the end."""
         connection = self.connection
         self.connection = None
+        is_whole = self.isclosed() or self.length == 0
         super().close()
-        if connection is None:
-            return
-        is_over = self.left == 0 and not self.in_chunks and not self.will_close
-        connection.deadline = 0  # only what came already, out of turn, is looked at
-        with suppress(OSError):
-            is_over = is_over and not self.file.peek()
-        if is_over:
+        if connection and is_whole and not self.will_close:
             connection.owner.give_back(connection)
-        else:
+        elif connection:
             connection.close()
 
 def _listed(headers, name):
@@ -1732,7 +1745,7 @@ def _decoded(answer):
                 raise _BadAnswer(f"the Content-Encoding {coding[:12]!r}")
         yield from parts
         return
-    except (HTTPException, zlib.error) as error:
+    except (OSError, HTTPException, zlib.error) as error:
         failure = _network_error(error, answer.request)
     raise failure
 
@@ -1767,12 +1780,9 @@ def _network_error(error, request):
     if isinstance(error, socket.timeout):
         advice = "try again, or raise timeout="
     elif "certificate" in said.lower():
-        advice = ("if the network has its own CA, name its file in SSL_CERT_FILE, or pass "
-                  "context=")
-    elif isinstance(error, UnicodeError):
-        return ValueError("the address or a header has characters that HTTP does not allow")
+        advice = "name the file of the network's own CA in SSL_CERT_FILE, or pass context="
     kind = type(error)
-    if not isinstance(error, OSError):
+    if not isinstance(error, OSError) or kind is _BadAnswer:
         kind = OSError
         advice = "that is no HTTP, or broke off: check the address, or try again"
     text = f"no answer from {_scheme_and_host(request.full_url)}: {said}: {advice}"
@@ -1832,19 +1842,17 @@ def _link_in_header(headers):
     return None
 
 def _link_on_page(page):
-    """The link called `next`, or `@odata.nextLink`, at the top of the page or one level
-    down. ValueError: there are several, or it is no link."""
+    """The link called `next`, or `@odata.nextLink`, at the top of the page or else one
+    level down. ValueError: there are several, or it is no link."""
     places = [page]
     if isinstance(page, dict) and not page.keys() & _NEXT:
         places = page.values()
     links = list(filter(None, (_at(place, name) for place in places for name in _NEXT)))
-    _require(len(links) < 2,
-             "this page has several next links: choose one with next='name.next'")
     if not links:
         return None
     link = _at(links[0], "href") or links[0]
-    _require(isinstance(link, str),
-             "what this page calls next is no link: say what leads on with next=")
+    _require(len(links) < 2 and isinstance(link, str),
+             "this page calls several things next, or no link: choose with next='a.next'")
     return link
 
 def _at(page, path):
@@ -1883,7 +1891,7 @@ def _joined(url, link):
     """Where a link on a page leads (RFC 3986 section 5). UnsafeURL: to no web address; it
     is not shown, for it is of a server's making."""
     try:
-        target = _absolute(None, urljoin(url, link))
+        target = _absolute(None, urljoin(url, link.strip()))
         _origin(target)
         return target
     except (AttributeError, TypeError, ValueError):
@@ -1898,37 +1906,37 @@ def _absolute(base_url, url, params=None):
         url = f"{base_url.rstrip('/')}{slash}{url.lstrip('/')}"
     query = _form(params or "")
     if query:
-        mark = "&" if "?" in url else "?"
-        url = f"{url}{mark}{query}"
+        url += f"{'&' if '?' in url else '?'}{query}"
     return re.sub("%(?![0-9A-Fa-f]{2})", "%25", quote(url, _SAFE, None, "surrogatepass"))
 
 def _form(fields):
-    """As HTML forms are sent. What is None is left out; a value may be several."""
+    """As HTML forms are sent. What is None is left out; a value may be several. TypeError:
+    these are no pairs."""
+    if isinstance(fields, str):
+        return fields.encode().decode()  # an error now, and not in the middle of sending
     pairs = fields.items() if hasattr(fields, "items") else fields
+    single = []
+    for pair in pairs if hasattr(pairs, "__iter__") else [pairs]:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise TypeError("no mapping, pairs, str or bytes: use open(Request(url, file))")
+        name, value = pair
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            value = [value]
+        single += [(name, item) for item in value if item is not None]
     with suppress(UnicodeEncodeError):  # whose repr shows the text
-        if isinstance(fields, str):
-            return fields.encode().decode()
-        single = []
-        for name, value in pairs:
-            if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-                value = [value]
-            single += [(name, item) for item in value if item is not None]
         return urlencode(single)
     raise ValueError("a parameter has characters that UTF-8 does not have")
 
 def _body(data, value):
     """The body of a request, and the header that names its type."""
     _require(data is None or value is None, "give data or json, not both")
-    kind = "application/octet-stream"
     if value is not None:
-        kind = "application/json"
-        data = json.dumps(value, allow_nan=False)
-    elif data is None:
+        data = json.dumps(value, allow_nan=False).encode()
+        return data, {"Content-type": "application/json"}
+    if data is None:
         return None, {}
-    elif hasattr(data, "read") or not hasattr(data, "__iter__"):
-        raise TypeError("data must be a mapping, pairs, str or bytes: for a file, use "
-                        "open(urllib.request.Request(url, file))")
-    elif not isinstance(data, (str, bytes)):
+    kind = "application/octet-stream"
+    if not isinstance(data, (str, bytes)):
         kind = _FORM
     if not isinstance(data, bytes):
         data = _form(data).encode()
@@ -1942,8 +1950,7 @@ def _own_headers(headers):
         _require(re.fullmatch(_TOKEN, name) and re.fullmatch(r"[\t -~\x80-\xff]*", value),
                  "a header has characters that HTTP does not allow")
         own[name.capitalize()] = value
-    _require(not own.keys() & _OURS, "Authorization, Connection, Content-Length, Host and "
-             "Transfer-Encoding are headers of the client's own")
+    _require(not own.keys() & _OURS, f"headers of the client's own: {', '.join(_OURS)}")
     return own
 
 def _origin(url, allow_http=True):
@@ -1951,18 +1958,20 @@ def _origin(url, allow_http=True):
     without `allow_http`, it is neither https nor on this machine."""
     match = _URL.match(str.lower(url))  # a TypeError if it is no string
     if not match:
-        raise UnsafeURL(f"{_scheme_and_host(url)} is not a web address (https://host/path, "
-                        "without a user)")
+        raise UnsafeURL(f"{_scheme_and_host(url)} is no web address, or has a user")
     scheme, host, port = match.groups()
     if scheme == "http" and not allow_http and not _LOOPBACK.fullmatch(host):
         raise UnsafeURL(f"{_scheme_and_host(url)} is not https, and not on this machine")
     return scheme, host, int(port or (443 if scheme == "https" else 80))
 
-def _redirect_uri(uri):
-    """The same, if it is one (RFC 6749 section 3.1.2); else a ValueError."""
-    _require(re.fullmatch(r"(?i)[a-z][a-z0-9+.-]*:[!-\"$-~]+", uri),
-             "redirect_uri must be an absolute URI without a fragment")
-    _ = urlsplit(uri).port  # a ValueError if it is no port number
+def _redirect_uri(uri, allow_http):
+    """The same, if a code may come there (RFC 6749 section 3.1.2, RFC 8252 section 7): to
+    https, to this machine, to a scheme of a program's own, or to a page that shows it."""
+    _require(re.fullmatch(r"""(?ix) (https? | [a-z][a-z0-9+-]* \. [a-z0-9.+-]*) : [!-"$-~]+
+                          | urn:ietf:wg:oauth:2\.0:oob(:auto)?""", uri),
+             "redirect_uri must be https, loopback or of a scheme like com.example.app:")
+    if uri.lower().startswith("http"):
+        _origin(uri, allow_http)
     return uri
 
 def _is_text(value):
@@ -1999,7 +2008,7 @@ def _one_line(text, secrets=()):
     """What a server said, fit for a message: one line of at most 303 characters, without
     the secrets that we sent."""
     text = text[:8000]
-    said = (text + unquote(text) + unquote_plus(text)).lower()
+    said = f"{text}{unquote(text)}{unquote_plus(text)}".lower()
     if any(secret.lower() in said for secret in _long(secrets)):
         return "(not shown: it repeats a secret)"
     text = "".join(c if c.isprintable() else " " for c in text[:2000])
@@ -2012,26 +2021,25 @@ def _long(secrets):
 
 # What to do, by the server's word; None is for no word at all.
 _ADVICE = {
-    "invalid_grant": "the code or refresh token is used up, expired or another client's: "
-                     "log in again",
+    "invalid_grant": "that is used up, expired or another client's: log in again",
     "invalid_client": "check client_id, client_secret and token_endpoint_auth_method (if "
                       "the secret has odd characters, try client_secret_post)",
-    None: "that says neither yes nor no: is this the right address?",
+    "access_denied": "",  # the word says it all
+    None: "that says neither yes nor no: is this the right address?"
 }
 
 def _words(fields):
     """error, error_description and error_uri, out of the dialects that servers have; None
     is for what is not said."""
-    error = fields.get("error")
+    if isinstance(fields.get("error"), dict):  # Facebook's, with a message
+        fields = fields["error"]
     text = fields.get("error_description", fields.get("message"))
-    if isinstance(error, dict):  # Facebook's has a type and a message
-        error, text = error.get("type"), error.get("message")
     return [word if word and isinstance(word, str) else None
-            for word in (error, text, fields.get("error_uri"))]
+            for word in (fields.get("error"), text, fields.get("error_uri"))]
 
-def _in_their_words(kind, words, secrets, where, advice):
+def _in_their_words(kind, where, fields, advice, secrets):
     """An error of this kind, in the server's words as far as they are fit for a message."""
-    words = [word and _one_line(word, secrets) or None for word in words]
+    words = [word and _one_line(word, secrets) or None for word in _words(fields)]
     error = kind(": ".join(filter(None, (where, *words[:2], advice))))
     error.error, error.error_description, error.error_uri = words
     return error
@@ -2067,7 +2075,7 @@ def _json(*texts):
 # --- Servers ----------------------------------------------------------------------------
 
 def discover(issuer: str, context: "ssl.SSLContext | None" = None,
-             timeout: float = 30) -> "dict[str, Any]":
+             timeout: float = 30) -> "Dict[str, Any]":
     """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or
     else from OpenID's. OAuth2Error: neither has it; the message says what was tried.
     `timeout` is seconds for each of the two."""
@@ -2078,24 +2086,27 @@ def _metadata(http, issuer):
     (RFC 8414 section 3.3): with them a server could pass itself off as another."""
     _origin(issuer)
     scheme, host, path, *_ = urlsplit(issuer.rstrip("/"))
-    first = f"{scheme}://{host}/.well-known/oauth-authorization-server{path}"
-    second = f"{scheme}://{host}{path}/.well-known/openid-configuration"
-    others = ""
-    for url in first, second:
+    places = [f"{scheme}://{host}/.well-known/oauth-authorization-server{path}",
+              f"{scheme}://{host}{path}/.well-known/openid-configuration",
+              f"{scheme}://{host}/.well-known/openid-configuration{path}"]
+    tried = []
+    for url in places:
         answer = http.open(_Request("GET", url, {"Accept": "application/json"}))
         found = _json(http.read(answer).content)
-        if isinstance(found, dict):
-            if found.get("issuer") == issuer:
-                return found
-            others = f"; one there calls itself {found.get('issuer')!s:.100}"
-    raise OAuth2Error(_one_line("no metadata of this issuer (spell it as it does, or give "
-                                f"the endpoints in a dict) at {first} or {second}{others}"))
+        if _at(found, "issuer") == issuer:
+            if scheme == "https" and re.search('(?i)_endpoint": "http:', json.dumps(found)):
+                raise UnsafeURL("the metadata of this server name addresses without https")
+            return found
+        tried.append(f"{url} answered {answer.code}, by {_at(found, 'issuer')!s:.30}")
+    raise OAuth2Error(_one_line(f"no metadata of this issuer: spell it as it does, or give "
+                                f"the endpoints in a dict: {'; '.join(tried)}"))
 
-class _Server:
+class _Server(_Endpoints):
     """The facts about a server: those that were given, and those that an issuer publishes
     (RFC 8414), which are fetched when they are first needed."""
 
-    def __init__(self, facts, http):
+    def __init__(self, facts, http, client_id, client_secret):
+        super().__init__(client_id, client_secret)
         self.facts = facts
         self.http = http
 
@@ -2104,9 +2115,9 @@ class _Server:
         given count before those that are published. The network is only asked while no
         token endpoint is known; if that fails, the next call tries again."""
         if not self.facts.get("token_endpoint"):
-            found = _metadata(self.http, self.facts["issuer"])
             # What RFC 8414 has no name for, such as `pkce`, only the caller can say.
-            standard = {key: fact for key, fact in found.items()
+            standard = {key: fact
+                        for key, fact in _metadata(self.http, self.facts["issuer"]).items()
                         if re.search("_(endpoint|supported)$", key)}
             self.facts = {**standard, **self.facts}
         return self.facts.get(name, default)
@@ -2143,11 +2154,9 @@ def _server_facts(server, base_url=None):
     sent."""
     if isinstance(server, str):
         _require(server in PROVIDERS or "://" in server,
-                 f"unknown server {server!r}: give one of {', '.join(PROVIDERS)}, an "
-                 "issuer URL (https://...) or, in Python, a dict")
+                 f"no server {server!r}: give an issuer URL or {', '.join(PROVIDERS)}")
         server = PROVIDERS.get(server, {"issuer": server})
-    _require(hasattr(server, "get")
-             and (server.get("token_endpoint") or server.get("issuer")),
+    _require(_at(server, "token_endpoint") or _at(server, "issuer"),
              "the server needs a 'token_endpoint', or an 'issuer' to look it up")
     _require(server.get("token_endpoint_auth_method") in (*AUTH_METHODS, None),
              f"token_endpoint_auth_method must be one of: {', '.join(AUTH_METHODS)}")
@@ -2161,24 +2170,24 @@ def _server_facts(server, base_url=None):
 
 # Servers that tutorials use and that publish no metadata, or not all that is needed: plain
 # dicts, as you would write one for your own server. A provider is data: no code knows its
-# name. `offline` is a text for a message: what a server wants before it gives a refresh
-# token. With an `issuer` beside the endpoints, answers are checked for it (RFC 9207).
-PROVIDERS: "dict[str, dict[str, Any]]" = {
+# name. X and Microsoft give a refresh token only for the scope offline.access, and
+# offline_access. With an `issuer` beside the endpoints, answers are checked for it (RFC
+# 9207).
+PROVIDERS: "Dict[str, Dict[str, Any]]" = {
     "spotify": {
         "authorization_endpoint": "https://accounts.spotify.com/authorize",
         "token_endpoint": "https://accounts.spotify.com/api/token",
-        "base_url": "https://api.spotify.com/v1",
+        "base_url": "https://api.spotify.com/v1"
     },
     "x": {
         "authorization_endpoint": "https://x.com/i/oauth2/authorize",
         "token_endpoint": "https://api.x.com/2/oauth2/token",
         "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
-        "base_url": "https://api.x.com/2",
-        "offline": "the scope offline.access",
+        "base_url": "https://api.x.com/2"
     },
     "x-app": {  # X for the program itself: its API key and secret, by client credentials
         "token_endpoint": "https://api.x.com/oauth2/token",
-        "base_url": "https://api.x.com/2",
+        "base_url": "https://api.x.com/2"
     },
     "github": {
         "issuer": "https://github.com/login/oauth",
@@ -2186,25 +2195,17 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "token_endpoint": "https://github.com/login/oauth/access_token",
         "device_authorization_endpoint": "https://github.com/login/device/code",
         "token_endpoint_auth_method": "client_secret_post",
-        "base_url": "https://api.github.com",
+        "base_url": "https://api.github.com"
     },
     "gitlab": {  # its metadata leave out the device endpoint
         "issuer": "https://gitlab.com",
-        "authorization_endpoint": "https://gitlab.com/oauth/authorize",
-        "token_endpoint": "https://gitlab.com/oauth/token",
         "device_authorization_endpoint": "https://gitlab.com/oauth/authorize_device",
-        "revocation_endpoint": "https://gitlab.com/oauth/revoke",
-        "base_url": "https://gitlab.com/api/v4",
+        "base_url": "https://gitlab.com/api/v4"
     },
     "google": {
         "issuer": "https://accounts.google.com",
-        "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
-        "token_endpoint": "https://oauth2.googleapis.com/token",
-        "device_authorization_endpoint": "https://oauth2.googleapis.com/device/code",
-        "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
         "authorization_parameters": {"access_type": "offline", "prompt": "consent"},
-        "base_url": "https://www.googleapis.com",
-        "offline": "access_type=offline and prompt=consent",
+        "base_url": "https://www.googleapis.com"
     },
     "microsoft": {  # of any organization: its metadata name an issuer that is a pattern
         "authorization_endpoint":
@@ -2212,8 +2213,7 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
         "device_authorization_endpoint":
             "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
-        "base_url": "https://graph.microsoft.com/v1.0",
-        "offline": "the scope offline_access",
+        "base_url": "https://graph.microsoft.com/v1.0"
     },
     "reddit": {
         "authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
@@ -2221,9 +2221,8 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
         "token_endpoint_auth_method": "client_secret_basic",  # even without a secret
         "authorization_parameters": {"duration": "permanent"},
-        "base_url": "https://oauth.reddit.com",
-        "offline": "duration=permanent",
-    },
+        "base_url": "https://oauth.reddit.com"
+    }
 }
 
 # --- Command line -----------------------------------------------------------------------
@@ -2232,11 +2231,11 @@ _USAGE = """\
 usage: oauth2min COMMAND SERVER ...
 
   login  SERVER [--scope S] [--redirect-uri URI] [--device] [--no-browser]
-         [-p KEY=VALUE]
-  get    SERVER URL [-p KEY=VALUE] [--pages] [-X METHOD] [--json JSON]
-         [--scope S]
-  token  SERVER [--scope S]
-  logout SERVER
+         [-p KEY=VALUE] [--store PATH] [--trace]
+  get    SERVER URL [-p KEY=VALUE] [--pages] [-X METHOD]
+         [--json JSON] [--scope S] [--store PATH] [--trace]
+  token  SERVER [--renew] [--scope S] [--store PATH] [--trace]
+  logout SERVER [--store PATH] [--trace]
 
 SERVER is an issuer URL or one of these:
 %s.
@@ -2254,25 +2253,20 @@ SERVER is an issuer URL or one of these:
   --pages               get all pages of a listing, a line each
   -X METHOD             another method than GET
   --json JSON           a body to send, by POST
+  --renew               first get a new one from the server
   --store PATH          keep the token in this file
   --trace               show the HTTP messages, secrets masked
-  --version, --help
 
 The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and
 SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login,
 get and token act for that user, else for the program itself."""
 
-def main(argv: "list[str] | None" = None) -> int:
+def main(argv: "List[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Results go to stdout, all else to stderr.
     Returns the exit status: 0 if all is well, 1 if the command failed (one line says why,
     and what to do next), 2 if the command line is wrong, 130 after Ctrl-C."""
-    if argv is None:
-        argv = sys.argv[1:]
-    if sys.stdout is None:  # the shell has closed it
-        sys.stdout = io.TextIOWrapper(io.BytesIO())
-    if argv == ["--version"]:
-        print(f"oauth2min {__version__}")
-        return 0
+    if argv is None:  # in UTF-8, whatever the locale says, which may be C
+        argv = [os.fsencode(word).decode() for word in sys.argv[1:]]
     if "--help" in argv:
         print(_USAGE % ", ".join(PROVIDERS))
         return 0
@@ -2282,65 +2276,60 @@ def main(argv: "list[str] | None" = None) -> int:
         _say(f"usage: oauth2min COMMAND SERVER ...\n{error}; see oauth2min --help")
         return 2
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda text, *_: _say(f"oauth2min: {text}")
-            command(options, *words)
+        command(options, *words)
         return 0
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `| head` has seen enough, and at the end Python flushes again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL):  # on Windows
+            # `| head` has seen enough, and at the end Python flushes again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
         _say("oauth2min: " + text.replace("call login()", f"oauth2min login {words[0]}"))
     return 1
 
 def _parsed(name="", *words):
-    """The function of a command, its options as a dict, and the words that are none. What
-    stands after -p, which may come several times, is a list of pairs. ValueError: the
-    command line is wrong; the message begins with the command's usage."""
+    """The function of a command, its options as a dict, and the words that are none, as
+    _USAGE has them; of -p, which may come several times, all. ValueError: the command line
+    is wrong; the message begins with the usage of the command."""
     import getopt
-    # The lines of this command, which end where the next one begins; "" if there is none.
-    usage = re.findall(f"(?m)^  (?! ){re.escape(name)} .*\n(?:   .*\n)*|\\Z", _USAGE)[0]
-    _require(name in _COMMANDS, f"{usage}oauth2min: no command {name!r}")
-    command, operands, short, long = _COMMANDS[name]
+    _require(name in _COMMANDS, f"oauth2min: no command {name!r}")
+    # The lines of this command, which end where the next one begins.
+    usage = re.search(f"(?m)^  {name} .*\n(?:    .*\n)*", _USAGE).group()
+    long = [option.replace(" ", "=") for option in re.findall(r"--([\w-]+ ?)", usage)]
     try:
-        pairs, words = getopt.gnu_getopt(words, short, long.split())
-    except getopt.GetoptError as error:
+        pairs, words = getopt.gnu_getopt(
+            words, ":".join([*re.findall(r"\[-(\w) ", usage), ""]), long)
+        _require(len(words) == len(re.findall(" [A-Z]+", usage.partition("[")[0])),
+                 "a word is missing, or one too many")
+        _server_facts(words[0])
+        options = dict(pairs)
+        options["-p"] = [text.split("=", 1) for option, text in pairs if option == "-p"]
+        _require(all(pair[1:] for pair in options["-p"]), "-p takes KEY=VALUE")
+        if "--json" in options:
+            options["--json"] = json.loads(options["--json"])
+            options.setdefault("-X", "POST")
+        return _COMMANDS[name], options, words
+    except (getopt.GetoptError, ValueError) as error:
         raise ValueError(f"{usage}oauth2min: {error}") from None
-    _require(len(words) == operands,
-             f"{usage}oauth2min: a word is missing, or one too many")
-    options = {**dict(pairs), "-p": []}
-    for option, text in pairs:
-        if option == "-p":
-            _require("=" in text, f"{usage}oauth2min: -p takes KEY=VALUE")
-            options["-p"].append(text.split("=", 1))
-    if "--json" in options:
-        options["--json"] = _json(os.fsencode(options["--json"]))
-        _require(options["--json"] is not None, f"{usage}oauth2min: --json takes JSON")
-        options.setdefault("-X", "POST")
-    _require(not {"-X", "--pages"} <= options.keys(),
-             f"{usage}oauth2min: --pages only gets")
-    return command, options, words
 
 def _login(options, server):
     """Logs a user in, if no good token of an earlier login is stored. The file may hold the
-    token of another grant, such as the program's own: that one is replaced, but only when
-    the login has succeeded, and never if it is another client's."""
+    token of another grant, such as the program's own: that one is forgotten first, but
+    never if it is another client's."""
     grant_type = DEVICE_CODE if "--device" in options else "authorization_code"
     before = _client(options, server)
-    _ = before.token  # or a StoreError, before the user is asked
+    if before._grant_type != grant_type:
+        before.token = None
+    parameters = {}
+    for name, text in options["-p"]:
+        parameters.setdefault(name, []).append(text)
     with _client(options, server, grant_type) as client:
-        user = client
-        if before._grant_type != grant_type:
-            user = client.for_user()  # its token is in memory
         # "" is no browser, None is one where that makes sense.
-        user.login(options.get("--no-browser"), None, **dict(options["-p"]))
-        if user is not client:
-            before.token = None
-            client.token = user.token
-    _say("Logged in.")
+        client.login(options.get("--no-browser"), None, **parameters)
+        _say(f"Logged in. The token is kept in {client._keeper.name}.")
 
 def _get(options, server, url):
     """Prints an answer of the API, or all pages of a listing. What is no JSON is written
@@ -2353,75 +2342,60 @@ def _get(options, server, url):
             return
         answer = client.request(options.get("-X", "GET"), url, options["-p"],
                                 json=options.get("--json"))
-    try:
-        _print_json(answer.json())
-    except ValueError:
-        if sys.stdout.isatty():
-            _print_json(answer.text)
-        else:
-            sys.stdout.buffer.write(answer.content)  # a picture, for example
-            sys.stdout.flush()
+    found = _json(answer.content, answer.text)
+    if found is None and not sys.stdout.isatty():
+        sys.stdout.buffer.write(answer.content)  # a picture, for example
+        sys.stdout.flush()
+    else:
+        _print_json(answer.text if found is None else found)
 
 def _print_json(found):
-    """On a terminal indented, else a line. Letters are shown as they are, unless stdout may
-    not know them, or one is none: half of a pair, or a sign that steers terminals."""
-    is_utf8 = "utf" in str(sys.stdout.encoding).lower()
-    is_plain = is_utf8 and json.dumps(found, ensure_ascii=False).isprintable()
-    style = {"indent": 2} if sys.stdout.isatty() else {"separators": (",", ":")}
-    print(json.dumps(found, ensure_ascii=not is_plain, **style), flush=True)
+    """In ASCII, so that no sign in it can steer a terminal; on one it is indented."""
+    print(json.dumps(found, indent=2 if sys.stdout.isatty() else None), flush=True)
 
 def _print_token(options, server):
     """Prints a good access token alone, for the $(...) of a shell."""
-    print(_user_or_program(options, server).access_token(), flush=True)
+    client = _user_or_program(options, server)
+    if "--renew" in options:
+        client.refresh()
+    print(client.access_token(), flush=True)
 
 def _logout(options, server):
-    """Revokes the token and forgets it. That it is forgotten is a success also if the
-    server did not confirm: then the user can at least be told."""
+    """Revokes the token and forgets it, which is a success also if the server does not
+    confirm."""
     with _client(options, server) as client:
-        had_token = client.token is not None
         if client.logout():
             _say("Revoked and forgotten.")
-        elif had_token:
-            _say("Forgotten here; the server did not confirm, so it may live on until it "
-                 "expires.")
         else:
-            _say("There was no token.")
+            _say("Forgotten here. The server did not confirm: a token lives until its end.")
 
-# By the name of a command: its function, how many words follow it, and its options as the
-# module getopt wants them: those of one letter, and the long ones.
-_COMMANDS = {
-    "login": (_login, 1, "p:", "scope= redirect-uri= device no-browser store= trace"),
-    "get": (_get, 2, "p:X:", "scope= json= pages store= trace"),
-    "token": (_print_token, 1, "", "scope= store= trace"),
-    "logout": (_logout, 1, "", "store= trace"),
-}
+_COMMANDS = {"login": _login, "get": _get, "token": _print_token, "logout": _logout}
 
 def _user_or_program(options, server):
     """The client of the user who is logged in, or else of the program itself: that needs a
     secret, for RFC 6749 section 4.4 allows its grant to confidential clients only."""
     client = _client(options, server)
-    if client._grant_type == "client_credentials" and not client._endpoint.client_secret:
-        raise LoginRequired("nobody is logged in: call login(), or set "
-                            f"{_variable(server)}_SECRET")
+    if client._grant_type == "client_credentials" and not client._server.client_secret:
+        raise LoginRequired(f"nobody is logged in: call login(), or set {_variable(server)}"
+                            "_SECRET")
     return client
 
 def _client(options, server, grant_type=None):
     """A client as the options and the environment say. Without a grant type, it has that of
     the token in the file, so that the commands after a login act for the user. Each server
     and client has a file of its own, in the folder that the system has for such things."""
-    _server_facts(server)  # an unknown name comes before a missing variable
     name = _variable(server)
-    client_id = os.environ.get(f"{name}_ID")
-    _require(client_id, f"set {name}_ID in the environment, and {name}_SECRET unless the "
-                        "client is public")
+    client_id, secret = [os.fsencode(os.environ.get(f"{name}_{kind}", "")).decode()
+                         for kind in ("ID", "SECRET")]
+    _require(client_id, f"set {name}_ID, and {name}_SECRET unless the client is public")
     folder = (os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
               or "~/.local/state")
-    file = quote_plus(f"{server} {client_id}.json")
-    store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}"))
+    file = quote_plus(f"{server} {client_id}")[:200]
+    store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}.json"))
     if grant_type is None:
-        grant_type = (store.load() or {}).get("grant_type", "client_credentials")
-    return Client(server, client_id, os.environ.get(f"{name}_SECRET") or None, store=store,
-                  grant_type=grant_type, scope=options.get("--scope"),
+        grant_type = _at(store.load(), "grant_type") or "client_credentials"
+    return Client(server, client_id, secret or None, store=store, grant_type=grant_type,
+                  scope=options.get("--scope"),
                   redirect_uri=options.get("--redirect-uri", "http://127.0.0.1/callback"),
                   trace=(lambda text: _say(f"{text}\n")) if "--trace" in options else None)
 
