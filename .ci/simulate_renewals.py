@@ -72,6 +72,7 @@ def scenarios():
         scenario("a user who logs in here, the disk refuses, somebody logs out",
                  spec("A", ("login", "get", "get"), **quiet), start="none", expiries=1, faults=2,
                  visitors=all_of(visitors[:1], **quiet), troubles=("visitor", "save fails")),
+        scenario("two users, one calls login()", spec("A", ("login", "get")), spec("B", ("get",))),
         scenario("two users, one calls refresh()", spec("A", ("get", "get", "refresh")),
                  spec("B", thrice), is_warm=True, start="good", expiries=1, faults=0),
         scenario("two users, a server that does not rotate", *short, rotates=False,
@@ -437,9 +438,14 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "self._keeper.renew(self.request_token, self._keeper.kept)", "refresh()"),
     ("a logout forgets", "self._keeper.keep(None)", "pass", "nothing is revoked"),
     ("a login asks nobody while there is a good token",
-     "token = None if parameters else self._usable_token()", "token = None", "logs in"),
-    ("a login looks into the store", "kept = self._keeper.good(self.request_token)\n",
-     "kept = self._keeper.kept\n", ""),
+     "kept = None if parameters else self._keeper.good(self.request_token)", "kept = None", ""),
+    ("a login looks into the store",
+     "kept = None if parameters else self._keeper.good(self.request_token)",
+     "kept = self._keeper.kept", "calls login()"),
+    ("a login asks where a renewal was refused", "except (LoginRequired, TokenError) as error:",
+     "except TokenError as error:", "calls login()"),
+    ("a login asks nobody while a trouble will pass",
+     "if error.retry_after:  # it will", "if False:  # it will", "calls login()"),
 )]
 
 

@@ -34,7 +34,7 @@ DEAD = "a token that has ended is not used"
 TIMELY = "a token that will end soon is renewed before it is used"
 ANOTHER = "after a 401 comes another token, or an error if there was one already"
 NO_WALL = "after a refusal the next login asks the user, and then all is well"
-NO_ASKING = "while there is a usable token, login() asks nobody"
+NO_ASKING = "login() asks nobody who could not help, or need not"
 NO_ERROR = "there is no error without a trouble"
 REFUSED = "after a refusal the old token is not used"
 OWN = "the token of another client is neither used nor replaced"
@@ -488,6 +488,9 @@ class Simulation:
 
     def judge_asking(self, world, place, number):
         thread = world.procs[place].threads[number]
+        knows = thread.was_refused or thread.waited
+        require(knows or not thread.trouble, NO_ASKING,
+                "%s asks for a trouble that will pass" % world.procs[place].spec.name)
         record = world.store and json.loads(world.store)
         is_usual = not (thread.trouble or thread.was_refused or world.unsaved)
         if record and is_usual and self.settings.locks:
