@@ -1,9 +1,19 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, no-check-untyped-defs
 """Clients that share one token, in every order in which things can happen: do the promises of
 "Keeping the token" hold? All orders of two clients with one trouble, and some of three and
-four by dice.
+four with several, by dice.
 
 python3 .ci/simulate_renewals.py [--seed N] [--runs N] [--only WORDS] [--mutants]
+
+The clients are the real ones, their code is not changed; store, network, clocks and locks are
+simulated. At each load, save, lock and unlock, when a request is sent, has its effect, and is
+answered, and at each call of the API another client goes first, or there is a trouble: a
+process dies and starts again, a message is lost or late, a save fails, a clock is set, somebody
+logs in or out. What is equal in all is looked at once; that is a world, and the number of orders
+is that of all ways through the worlds. If a rule is broken, the shortest way there is printed.
+
+--mutants takes the rules of the code away, one at a time: each has to be missed. What belongs
+to one process alone is not simulated: the steps of TokenFile.save(), and forks.
 """
 
 import argparse
@@ -309,19 +319,26 @@ def orders(first, after):
 
 def random_scenario(dice):
     """Three or four clients, some with two threads, and several troubles."""
+    is_program = dice.random() < 0.15
+    words = ["get"] * 6 + ["access_token", "refresh"]
+    if not is_program:
+        words += ["login", "logout", "look"]
+    same = {
+        "revocation": dice.random() < 0.5,
+        "grant_type": PROGRAM if is_program else DEVICE_CODE,
+    }
     specs = []
-    revocation = dice.random() < 0.5
     for name in "ABCD"[:dice.choice([3, 4])]:
         threads = [
-            tuple(dice.choice(["get"] * 6 + ["access_token", "refresh", "login", "logout", "look"])
-                  for _ in range(dice.randint(1, 3)))
+            tuple(dice.choice(words) for _ in range(dice.randint(1, 3)))
             for _ in range(dice.choice([1, 1, 2]))
         ]
-        specs.append(spec(name, *threads, revocation=revocation))
+        specs.append(spec(name, *threads, **same))
     return scenario(
-        "by dice", *specs, start=dice.choice(["good", "early", "expired", "over"]),
+        "with dice", *specs, start=dice.choice(["good", "early", "expired", "over"]),
         expiries=dice.randint(0, 2), faults=dice.randint(0, 4),
         rotates=dice.random() < 0.9,
+        troubles=tuple(kind for kind in TROUBLES if kind != "withdrawn" or not is_program),
     )
 
 
