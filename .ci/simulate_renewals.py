@@ -544,9 +544,10 @@ def main():
             return 1
         print("%7d runs   %7d moves                 %5.1f s  three and four clients, with dice, "
               "seed %d" % (options.runs, steps, time.process_time() - since, options.seed))
-    print("%d worlds, %d moves, %.0e orders of all that happens; %d states of a client, by %d "
-          "runs of its code; %.0f s of CPU"
-          % (*total, len(forest.nodes), forest.runs, time.process_time() - start))
+    if total[0]:
+        print("%7d worlds %7d moves %8.1e orders" % tuple(total))
+    print("%d states of a client, by %d runs of its code; %.0f s of CPU"
+          % (len(forest.nodes), forest.runs, time.process_time() - start))
     forest.close()
     return 0
 
