@@ -249,7 +249,7 @@ class Worker(threading.Thread):
 class Process:
     """A client and its threads, each of which stands at a point."""
 
-    known: "dict" = {}  # pictures of memories, and their numbers
+    known: "dict[object, int]" = {}  # pictures of memories, and their numbers
 
     def __init__(self, module, spec):
         self.spec = spec
