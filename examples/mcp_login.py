@@ -13,7 +13,7 @@ import sys
 import tempfile
 from urllib.request import HTTPError, Request, urlopen
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from common import run
+from common import command_line, run
 from oauth2min import Client, OAuth2Error, TokenError, TokenFile, discover
 
 PROGRAM = {"client_name": "oauth2min", "application_type": "native",
@@ -21,6 +21,8 @@ PROGRAM = {"client_name": "oauth2min", "application_type": "native",
            "token_endpoint_auth_method": "none"}
 HEADERS = {"Content-Type": "application/json", "MCP-Protocol-Version": "2025-06-18",
            "Accept": "application/json, text/event-stream"}
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {},
+         "clientInfo": {"name": "oauth2min", "version": "0"}}
 
 def fetch(url, data=None):
     return json.load(urlopen(Request(url, data, HEADERS), timeout=30))
@@ -38,27 +40,24 @@ def resource_at(url):
         raise OAuth2Error(f"{place} is about another resource")  # that poses as this one
     return resource
 
-def logged_in(url, registration, redirect_uri, open_browser):
+def client_for(url, registration, redirect_uri):
     resource = resource_at(url)
     server = discover(resource["authorization_servers"][0])
     server.update(resource=resource["resource"], base_url=url)
     if registration.load() is None:
         form = json.dumps(dict(PROGRAM, redirect_uris=[redirect_uri])).encode()
         registration.save(fetch(server["registration_endpoint"], form))
-    client_id = registration.load()["client_id"]
-    store = registration.path + re.sub(r"\W+", "-", "-" + client_id) + ".json"
-    client = Client(server, client_id, grant_type="authorization_code", store=store,
-                    scope=resource.get("scopes_supported"), redirect_uri=redirect_uri)
-    client.login(open_browser)
-    return client
+    us = registration.load()["client_id"]
+    return Client(server, us, grant_type="authorization_code", redirect_uri=redirect_uri,
+                  store=registration.path + re.sub(r"\W+", "-", "-" + us) + ".json",
+                  scope=resource.get("scopes_supported"))
 
 def ask(client, url, headers, method, **message):
-    """The result; before it there may be events of other kinds, in a stream."""
     body = json.dumps(dict(message, jsonrpc="2.0", method=method)).encode()
     with client.open(Request(url, body, headers)) as answer:
         if "Mcp-Session-Id" in answer.headers:
             headers["Mcp-Session-Id"] = answer.headers["Mcp-Session-Id"]
-        for line in answer:  # for each of these, there is as much time as `timeout`
+        for line in answer:  # other events may come first, each within `timeout`
             found = re.match(rb"(?:data: *)?({.*)", line)
             told = json.loads(found.group(1)) if found else {}
             if "id" in told and "method" not in told:
@@ -66,14 +65,15 @@ def ask(client, url, headers, method, **message):
 
 def use(url="", method="tools/list", params="{}", folder="", open_browser=None,
         redirect_uri="http://127.0.0.1:8976/callback"):  # many servers compare the port
-    name = re.sub(r"\W+", "-", url or sys.exit(__doc__))
+    if not url.startswith("http") or not params.startswith("{"):
+        command_line(__doc__, words=-1)  # shows it, with status 2: there is a wrong word
+    name = re.sub(r"\W+", "-", url)
     registration = TokenFile(os.path.join(folder, f"mcp-{name}"))  # as whom we are known
     try:
-        with logged_in(url, registration, redirect_uri, open_browser) as client:
+        with client_for(url, registration, redirect_uri) as client:
+            client.login(open_browser)
             at = client, url, dict(HEADERS)
-            about = {"name": "oauth2min", "version": "0"}
-            ask(*at, "initialize", id=1, params={
-                "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": about})
+            ask(*at, "initialize", id=1, params=HELLO)
             ask(*at, "notifications/initialized")
             print(json.dumps(ask(*at, method, id=2, params=json.loads(params)), indent=1))
     except TokenError as error:
@@ -81,10 +81,10 @@ def use(url="", method="tools/list", params="{}", folder="", open_browser=None,
             registration.save(None)  # it has forgotten us: the next run registers anew
         raise
 
-def with_fake(server):
-    greet = '{"name": "greet", "arguments": {"name": "Ada"}}'
+def with_fake(server, method="tools/call",
+              params='{"name": "greet", "arguments": {"name": "Ada"}}'):
     with tempfile.TemporaryDirectory() as folder:
-        use(server.url + "/mcp", "tools/call", greet, folder, server.browser)
+        use(server.url + "/mcp", method, params, folder, server.browser)
 
 if __name__ == "__main__":
     run(__doc__, use, with_fake, words=3)

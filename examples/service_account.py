@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: 0BSD
 """A program that has a key in place of a secret: a service account of Google.
 
-It shows how a grant that the library does not know becomes the client's own, by
-overriding `request_token`: here a signed assertion (RFC 7523), RS256 by the
-program openssl. The token is kept, renewed and shared by threads like any other.
+It shows how a grant that the library does not know becomes the client's: it
+overrides `request_token`, here by a signed assertion (RFC 7523), RS256 by the
+program openssl. Its tokens are kept, renewed and shared like any other.
 
 Make a service account at https://console.cloud.google.com, download its key:
     GOOGLE_APPLICATION_CREDENTIALS=key.json python3 examples/service_account.py

@@ -30,4 +30,4 @@ cp "$here/package.json" "$ECOSYSTEM_DIR"
 (cd "$ECOSYSTEM_DIR" && quietly npm install --no-audit --no-fund --ignore-scripts \
     --no-package-lock --loglevel=error)
 
-"$ECOSYSTEM_DIR/python/bin/python" -B "$here/check.py" "$@"
+"$ECOSYSTEM_DIR/python/bin/python" -B "$here/measure.py" "$@"
