@@ -411,13 +411,11 @@ class Pasting(Terminal):
 
     def test_one_login_after_another(self):
         self.start("login()\nsay('FIRST')\nlogin()\nsay('LOGGED IN')")
-        address = self.long_address()
-        self.ready()
+        address = self.approved()
         self.program.types(address + ENTER)
         self.program.sees("FIRST\r\n")
         first = self.program.output.index(b"FIRST\r\n")
         second = self.program.sees(r"(http://\S+[?&]state=\S+)\r?\n", after=first)
-        self.ready()
         self.program.types(self.server.approve(second.group(1).decode()) + ENTER)
         self.succeeds()
 
@@ -444,7 +442,7 @@ class Typing(Terminal):
         self.start(before=before)
         self.any_code()
         self.program.address()
-        self.ready()
+        self.prompted()
         self.program.types(keys, 0.03)
         self.program.types(ENTER)
         self.succeeds()
@@ -600,7 +598,7 @@ class WaysOut(Terminal):
         self.start("def handler(*_):\n    say('HANDLER')\n    sys.exit(3)\n"
                    "signal.signal(signal.SIGINT, handler)\nlogin()")
         self.program.address()
-        self.ready()
+        self.prompted()
         self.program.types(CTRL_C)
         self.assertEqual(self.program.ends(), 3)
         self.assertIn("HANDLER", "\n".join(self.program.screen.text()))
@@ -609,7 +607,7 @@ class WaysOut(Terminal):
     def test_ctrl_c_at_the_command_line(self):
         self.start_command_line()
         self.program.address()
-        self.ready()
+        self.prompted()
         self.program.types(CTRL_C)
         self.assertEqual(self.program.ends(), 130)
         self.assertNotIn("Traceback", "\n".join(self.program.screen.text()))
@@ -619,7 +617,7 @@ class WaysOut(Terminal):
         """The parent learns that it was a signal, as without us."""
         self.start()
         self.program.address()
-        self.ready()
+        self.prompted()
         os.kill(self.program.process.pid, signal.SIGTERM)
         self.assertIn(self.program.ends(), (-signal.SIGTERM, 128 + signal.SIGTERM))
         self.unchanged()
@@ -627,7 +625,7 @@ class WaysOut(Terminal):
     def test_sigterm_at_the_command_line(self):
         self.start_command_line()
         self.program.address()
-        self.ready()
+        self.prompted()
         os.kill(self.program.process.pid, signal.SIGTERM)
         self.assertIn(self.program.ends(), (-signal.SIGTERM, 128 + signal.SIGTERM))
         self.unchanged()
@@ -654,7 +652,7 @@ class WaysOut(Terminal):
         self.start("def handler(*_):\n    say('HANDLER')\n    sys.exit(3)\n"
                    "signal.signal(signal.SIGTERM, handler)\nlogin()")
         self.program.address()
-        self.ready()
+        self.prompted()
         os.kill(self.program.process.pid, signal.SIGTERM)
         self.assertEqual(self.program.ends(), 3)
         self.assertIn("HANDLER", "\n".join(self.program.screen.text()))
@@ -719,7 +717,7 @@ class Stopped(Terminal):
         self.run_command(["bash", "--norc", "--noediting", "-i"])
         self.program.types("$PROGRAM_PYTHON %s%s" % (path, ENTER))
         address = self.approved()
-        self.ready()
+        self.prompted()
         self.program.types("\x1a")
         self.program.sees("Stopped")
         before = len(self.program.output)
