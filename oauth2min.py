@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: 0BSD
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 # mypy: no-check-untyped-defs, no-warn-return-any
-# ruff: noqa: BLE001, I001, PYI034, SIM905, UP041
+# pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
+# pyright: reportPossiblyUnboundVariable=false, reportUnsupportedDunderAll=false
+# ruff: noqa: BLE001, I001, PYI034, SIM905, UP006, UP007, UP035, UP041, UP045
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
@@ -45,7 +48,7 @@ import threading
 import time
 import warnings
 import zlib
-from collections import deque, namedtuple
+from collections import namedtuple
 from contextlib import ExitStack, contextmanager, suppress
 from email.utils import mktime_tz, parsedate_tz
 from http.client import HTTPException, HTTPMessage, HTTPResponse
@@ -58,8 +61,8 @@ TYPE_CHECKING = False  # type checkers take it for True; the module `typing` sta
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any
-    Params = Mapping[str, object] | Iterable[tuple[str, object]] | str | None
+    from typing import Any, Dict, List, Optional, Tuple, Union
+    Params = Union[Mapping[str, object], Iterable[Tuple[str, object]], str, None]
 
 __version__ = "0.1.0"
 __all__ = """
@@ -81,10 +84,10 @@ class OAuth2Error(Exception):
     the network does is an OSError. No message holds a secret, a code or a query string."""
 
     # In the server's words (RFC 6749 sections 4.1.2.1 and 5.2); None where it said nothing.
-    error: "str | None" = None
-    error_description: "str | None" = None
-    error_uri: "str | None" = None
-    retry_after: "float | None" = None    # seconds, if it is trouble that will pass
+    error: "Optional[str]" = None
+    error_description: "Optional[str]" = None
+    error_uri: "Optional[str]" = None
+    retry_after: "Optional[float]" = None    # seconds, if it is trouble that will pass
 
 class AuthorizationError(OAuth2Error):
     """The user or the authorization endpoint said no, or what came back is no answer to our
@@ -92,7 +95,7 @@ class AuthorizationError(OAuth2Error):
 
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or its answer made no sense."""
-    status: int = 0                       # of the HTTP answer
+    status: int = 200                     # of the HTTP answer
     _refused: bool = False                # its own word against what was sent: _is_refusal
 
 class ResponseError(OAuth2Error):
@@ -105,7 +108,7 @@ class RateLimited(ResponseError):
 
 class LoginRequired(OAuth2Error):
     """There is no usable token, and only the user can help: call `login()`."""
-    response: "Response | None" = None    # the API's 401, where one led here
+    response: "Optional[Response]" = None    # the API's 401, where one led here
 
 class StoreError(OAuth2Error):
     """The stored token cannot be read, or it is another client's."""
@@ -124,14 +127,14 @@ class Token(namedtuple("Token",
     __slots__ = ()
     access_token: str
     token_type: str
-    expires_at: "float | None"
-    refresh_token: "str | None"
-    scope: "str | None"
-    raw: "dict[str, Any] | None"
+    expires_at: "Optional[float]"
+    refresh_token: "Optional[str]"
+    scope: "Optional[str]"
+    raw: "Optional[Dict[str, Any]]"
 
     def __new__(cls, access_token: str, token_type: str = "Bearer",
                 expires_at: "float | None" = None, refresh_token: "str | None" = None,
-                scope: "str | None" = None, raw: "dict[str, Any] | None" = None) -> "Token":
+                scope: "str | None" = None, raw: "Dict[str, Any] | None" = None) -> "Token":
         # It goes into a header: a line break would begin a field of the server's choice.
         _require(isinstance(access_token, str) and re.fullmatch("[!-~]+", access_token),
                  "an access token is a string of visible ASCII characters")
@@ -150,9 +153,9 @@ class Token(namedtuple("Token",
         on. ValueError: there is no access token."""
         life = _seconds(fields.get("expires_in"))  # 0 is "not said"
         scope = fields.get("scope") or fields.get("scopes") or ""
-        if isinstance(scope, str):
-            scope = scope.replace(",", " ").split()  # GitHub's has commas
-        return cls(fields.get("access_token") or fields.get("token", ""),
+        if not isinstance(scope, list):
+            scope = str(scope).replace(",", " ").split()  # GitHub's has commas
+        return cls(fields.get("access_token") or fields.get("token"),
                    fields.get("token_type") or "Bearer",
                    _seconds(fields.get("expires_at"), life and time.time() + life),
                    fields.get("refresh_token"), " ".join(map(str, scope)) or None,
@@ -205,7 +208,7 @@ class Client:
         self._keeper = _TokenKeeper(
             {"server": facts.get("issuer") or facts["token_endpoint"],
              "client_id": client_id, "grant_type": grant_type},
-            _scope(scope), facts.get("offline"), store)
+            _scope(scope), store)
 
     def __enter__(self) -> "Client":
         return self
@@ -251,7 +254,7 @@ class Client:
             url.get_method(), _absolute(None, url.full_url), headers, url.data)))
 
     def pages(self, url: str, params: "Params" = None,
-              next: "str | tuple[str, str] | Callable[[Any], str | None] | None" = None,
+              next: "str | Tuple[str, str] | Callable[[Any], str | None] | None" = None,
               ) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good.
         The next page is found by `Link: rel=next` (RFC 8288), or by a link called `next` or
@@ -304,7 +307,7 @@ class Client:
         else is shared, metadata, TLS context and connections, too."""
         client = copy.copy(self)
         mine = self._keeper
-        client._keeper = _TokenKeeper(mine.owner, mine.scope, mine.offline, store)
+        client._keeper = _TokenKeeper(mine.owner, mine.scope, store)
         return client
 
     def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
@@ -316,9 +319,13 @@ class Client:
         ends at can be pasted. open_browser: True, False, a function that gets the address,
         or None: only if the user would see it. timeout: seconds that the user has.
         AuthorizationError: the answer is no. LoginRequired: the time is over."""
-        token = None if parameters else self._usable_token()
-        if token:
-            return token
+        try:
+            kept = None if parameters else self._keeper.good(self.request_token)
+            if kept and _covers(kept.scope, self._keeper.scope):
+                return kept.token
+        except (LoginRequired, TokenError) as error:
+            if error.retry_after:  # it will pass, and the user could not help in it
+                raise
         if self._grant_type == DEVICE_CODE:
             endpoint = "device_authorization_endpoint"
             fields = self._server.post(endpoint, self._login_form(endpoint, {}, parameters),
@@ -334,17 +341,6 @@ class Client:
             answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
                                    self._server)
             return self.exchange(asked, answer)  # only then the browser learns how it ended
-
-    def _usable_token(self):
-        """The token, renewed if need be; None if only the user can help. Trouble that will
-        pass is raised, for the user could not help in it either."""
-        try:
-            kept = self._keeper.good(self.request_token)
-        except (LoginRequired, TokenError) as error:
-            if error.retry_after:
-                raise
-            return None
-        return kept.token if _covers(kept.scope, self._keeper.scope) else None
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
@@ -482,14 +478,12 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
 
-    def __init__(self, owner, scope, offline, store):
+    def __init__(self, owner, scope, store):
         # Whose record the store has: another owner's is never used, and never replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
-        self.offline = offline  # what the server wants before it gives a refresh token
-        self.why = "no good token, nor one to renew it"  # why a user is needed
-        if offline:
-            self.why += f" (for a refresh token ask for {offline})"
+        # Why a user is needed.
+        self.why = "no good token, nor one to renew it (is there a scope offline_access?)"
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
         # What the store held when we last read or wrote it. If something else is there,
@@ -575,7 +569,7 @@ class _TokenKeeper:
         if newer is None or newer.token == kept.token:
             said = error.error or error.error_description
             self.why = f"the server will not renew ({said or 'no reason given'})"
-            raise LoginRequired(f"{self.why}: call login()") from None
+            raise LoginRequired(f"{self.why}: call login()")
         return newer if newer.is_good() else self.refresh(ask, newer)
 
     @contextmanager
@@ -607,21 +601,20 @@ class _TokenKeeper:
 
     def read(self, record):
         """The record as a _Kept. StoreError: it is none, or another client's."""
-        problem = "no token of this library"
         with suppress(KeyError, TypeError, ValueError):
             kept = _Kept(Token(**record["token"]), record["renew_at"], str(record["scope"]))
             kept.is_good()  # a TypeError if renew_at is no number
             if {**record, **self.owner} == record:
                 return kept
-            problem = "a token of another server, client or grant type"
-        raise StoreError(f"{self.name} holds {problem}: name another store")
+        raise StoreError(f"{self.name} holds no token of this server, client and grant_type"
+                         ": name another store")
 
     def keep(self, token, scope=""):
         """Saves, then uses: no other process may start from a token that is used up."""
         end = token and token.expires_at
         # Early, but by at most a tenth of its life, or one of 20 seconds were never good.
-        early = min(MARGIN, max(0, (end or 0) - time.time()) / 10)
-        kept = token and _Kept(token, end and end - early, scope)
+        kept = token and _Kept(
+            token, end and end - min(MARGIN, (end - time.time()) / 10), scope)
         try:
             self.save(kept)
         finally:
@@ -660,10 +653,14 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
 def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
-    endpoint = _absolute(None, server.endpoint("authorization_endpoint"))
-    if fields is None or asked.url.partition("?")[0] != endpoint.partition("?")[0]:
-        raise AuthorizationError("this is no answer to our request (its state is another), "
-                                 "so nothing was sent: log in again, in one window")
+    address = response.partition("?")[0]
+    is_elsewhere = address and "=" not in address and address not in (
+        asked.redirect_uri.partition("?")[0], urlsplit(asked.redirect_uri).path)
+    if (fields is None or is_elsewhere
+            or asked.url.partition("?")[0] != _absolute(
+                None, server.endpoint("authorization_endpoint")).partition("?")[0]):
+        raise AuthorizationError("this is no answer to our request (its state or address "
+                                 "is another; a query alone will do): nothing was sent")
     if not _is_from(server, fields):
         raise AuthorizationError(
             f"this is an answer of {_one_line(fields.get('iss', 'nobody'))}: nothing was "
@@ -779,8 +776,8 @@ def _is_refusal(answer, fields, word):
     challenge), nor does a page or text of somebody else, such as a framework's "Not
     Found"."""
     status = answer.status_code
-    challenge = answer.headers.get("WWW-Authenticate", "").lower()
-    is_client = word == "invalid_client" or not word and challenge.startswith("basic")
+    is_client = word == "invalid_client" or not word and re.match(
+        "(?i)basic", answer.headers.get("WWW-Authenticate", ""))
     is_silent = status != 200 and answer.headers.get("Content-Length") == "0"
     is_own = is_silent or fields and " " not in word
     return is_own and not is_client and status in (200, 400, 401, 403)
@@ -804,7 +801,7 @@ class TokenFile:
         _require(not is_other and not path.startswith("~"),
                  f"{path!r} is no path of a file, or there is no home directory")
 
-    def load(self) -> "dict[str, Any] | None":
+    def load(self) -> "Dict[str, Any] | None":
         """Returns the record; None without a file. StoreError: the file cannot be read, or
         it is damaged and was moved aside, so that the next login can save."""
         try:
@@ -821,7 +818,7 @@ class TokenFile:
             raise StoreError(f"{self.path} is damaged and now {self.path}.damaged: log in")
         return record
 
-    def save(self, record: "dict[str, Any] | None") -> None:
+    def save(self, record: "Dict[str, Any] | None") -> None:
         """Replaces the record; None removes it, and what was moved aside. OSError: the disk
         does not take it. Whenever the process is killed, the file holds the old record or
         the new one, whole."""
@@ -854,9 +851,12 @@ class TokenFile:
     def lock(self) -> "Iterator[None]":
         """Held by one thread of one process. Makes the folder, with all that it is in.
         Where there are no locks, it warns and goes on."""
+        from pathlib import Path
         with ExitStack() as at_the_end:
             try:
-                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+                # One by one: os.makedirs gives this mode to the last one only.
+                for folder in reversed(Path(self.path).parents):
+                    folder.mkdir(0o700, exist_ok=True)
                 # Not through a link that another user laid there.
                 file = os.open(f"{self.path}.lock",
                                os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
@@ -929,7 +929,7 @@ class _Callback:
                     "another redirect_uri, or end the program that has it")
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
-        netloc = re.sub("(:[0-9]*)?$", f":{port}", parts.netloc, 1)
+        netloc = re.sub("(:[0-9]*)?$", f":{port}", parts.netloc, count=1)
         self.redirect_uri = parts._replace(netloc=netloc).geturl()
 
     def __enter__(self):
@@ -954,18 +954,16 @@ class _Callback:
         and Windows cannot wait for a terminal and a socket together."""
         deadline = time.monotonic() + seconds
         typed = ""
-        hint = "To log in elsewhere, use authorization_request() and exchange()."
         if _terminal() is not None:
-            hint = "If that browser is elsewhere, paste the address that it ends at here:"
-        _say(hint)
+            _say("If that browser is elsewhere, paste the address that it ends at here:")
         while not self.query:
             if time.monotonic() > deadline:
-                raise LoginRequired(f"nobody logged in for {seconds:g} seconds: try again, "
-                                    "or check client_id, redirect_uri and scope")
-            for listener in self.listeners:
-                listener.handle_request()  # of one who waits, for 10 ms if none does
-            if not self.listeners:
-                time.sleep(0.01)
+                raise LoginRequired(
+                    f"nobody logged in for {seconds:g} seconds: try again; check client_id,"
+                    " redirect_uri and scope; or use authorization_request(), exchange()")
+            # Who waits, at one or the other; or nobody, for 10 ms.
+            for listener in select.select(self.listeners, [], [], 0.01)[0]:
+                listener.handle_request()
             more = _typed()
             typed += more
             # An address with line breaks in it comes in pieces: wait for the last one.
@@ -981,7 +979,7 @@ def _listener(callback, address, port):
     """A server at this address, which gives each connection a thread. 32 may be open: then
     the oldest has had its time, so that nobody can keep the true answer out."""
     from socketserver import ThreadingTCPServer
-    connections = deque()  # the oldest first
+    connections = []  # the oldest first
 
     class Listener(ThreadingTCPServer):
         address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -994,7 +992,7 @@ def _listener(callback, address, port):
             connections.append(connection)
             if len(connections) > 32:
                 with suppress(OSError):  # it is closed already
-                    connections.popleft().shutdown(socket.SHUT_RDWR)
+                    connections.pop(0).shutdown(socket.SHUT_RDWR)
             return True
 
         def handle_error(self, *_):
@@ -1051,7 +1049,8 @@ def _page(status, title, text):
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }}
-body {{ min-height: 90vh; display: grid; place-content: center; margin: 0 }}
+body {{ min-height: 90vh; display: grid; place-content: center; margin: 0;
+        background: canvas }}
 main {{ box-sizing: border-box; width: min(22rem, 90vw); padding: 1.5rem 2rem .5rem;
         background: #8881; border: 1px solid #8885; border-radius: .75rem }}
 h1 {{ margin: 0; font-size: 1.4rem }}
@@ -1083,10 +1082,10 @@ def _browse(url, open_browser):
     if open_browser is None:
         open_browser = ("SSH_CONNECTION" not in os.environ
                         or bool({"DISPLAY", "BROWSER"} & set(os.environ)))
-    if open_browser is True:
-        import webbrowser
-        open_browser = webbrowser.open
-    with suppress(RuntimeError):  # there are no threads to be had
+    with suppress(ImportError, RuntimeError):  # there is no such module, or no thread
+        if open_browser is True:
+            import webbrowser
+            open_browser = webbrowser.open
         if open_browser:  # some come back only when the page is there, or closed
             threading.Thread(target=open_browser, args=(url,), daemon=True).start()
 
@@ -1266,7 +1265,7 @@ class _HTTP:
     def open(self, request):
         """The answer to this one request, its body not yet read. URLError: there is
         none."""
-        self.tell(request, f"{request.method} {request.full_url}",
+        self.tell(request, f"--> {request.method} {request.full_url}",
                   request.unredirected_hdrs, request.data)
         # A copy: what handlers write into it, such as a Cookie, is for this time only.
         sent = copy.copy(request)
@@ -1302,12 +1301,13 @@ class _HTTP:
                 if content.tell() > limit:
                     raise URLError(f"the answer is larger than {limit} bytes: try open()")
         content = content.getvalue()
-        self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, content)
+        self.tell(answer.request, f"<-- {answer.code} {answer.msg}", answer.headers,
+                  content)
         return Response(answer.code, answer.headers, answer.url, content)
 
     def stream(self, answer):
         """The answer as a file, for the caller to read; a trace does not see the body."""
-        self.tell(answer.request, f"{answer.code} {answer.msg}", answer.headers, b"")
+        self.tell(answer.request, f"<-- {answer.code} {answer.msg}", answer.headers, b"")
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
             answer.connection.deadline = float("inf")
             answer.http = self  # which closes the connection that comes back, at its end
@@ -1329,7 +1329,7 @@ def _redirected(request, response):
         method = "GET"
         body = None
         kept = "(?!Content-).*"
-    targets = set(response.headers.get_all("Location") or ())
+    targets = set(response.headers.get_all("Location", ()))
     if len(targets) != 1 or body and not request.is_repeatable():
         raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
@@ -1367,10 +1367,12 @@ def _response_error(request, response):
     return error
 
 def _explanation(text):
-    """What the JSON of an error says first under such a name; None if it says nothing."""
-    found = re.search(rf"""(?sx) " (?: error_description | message | detail | title |
-        errors? ) " \s* : \s* \[? \s* ({_QUOTED})""", text)
-    return found and _json(found.group(1))
+    """What the JSON of an error says; None if it says nothing under such a name."""
+    for names in "error_description|message|detail", "title|errors?":
+        found = re.search(rf'(?s)"(?:{names})"\s*:\s*\[?\s*({_QUOTED})', text)
+        if found:
+            return _json(found.group(1))
+    return None
 
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""
@@ -1413,7 +1415,9 @@ class _Connections(BaseHandler):
     def __init__(self, context, allow_http):
         self.context = context  # None until it is needed: the system's takes time to make
         self.allow_http = allow_http
-        self.idle = deque()  # the warmest is taken first, from the right
+        # The warmest is taken first, from the right. A list, and no deque: without the
+        # global lock, only a list can be copied while other threads change it.
+        self.idle = []
         self.era = 0         # another one after each close()
 
     def http_open(self, request):
@@ -1467,12 +1471,12 @@ class _Connections(BaseHandler):
         """Closes the idle connections, the oldest first, but for so many."""
         with suppress(IndexError):  # another thread was faster
             while len(self.idle) > rest:
-                self.idle.popleft().close()
+                self.idle.pop(0).close()
 
 class _Connection:
     """One connection, to an origin or to a proxy, and the time that its request has."""
     sock = None        # while it is not open
-    until_end = False  # whether the body of the answer ends with the connection
+    until_end = True   # whether what is read may end with the connection
     idle_since = 0.0   # by the clock, which goes on while a laptop sleeps
 
     def __init__(self, key, owner):
@@ -1510,7 +1514,7 @@ class _Connection:
             size = self.ready().recv_into(buffer)
             if size or self.until_end:
                 return size
-            raise ConnectionResetError("the answer broke off: try again")
+            raise _BadAnswer("a body that breaks off")
         except OSError:
             self.deadline = 0  # what was read is lost: no later read may go on
             raise
@@ -1532,7 +1536,8 @@ class _Connection:
             answer = _Answer(self, method="CONNECT")
             answer.begin()
             if answer.status != 200:
-                raise OSError(f"the proxy said {answer.status} (407: it wants a password)")
+                raise OSError(f"the proxy said {answer.status} (407: it wants a user "
+                              "and a password)")
         if scheme == "https":  # whose certificate has no dot at the end of the name
             self.sock = self.owner.context.wrap_socket(self.ready(),
                                                        server_hostname=name.strip("[]."))
@@ -1546,6 +1551,7 @@ class _Connection:
                 self.connect()
             answer = _Answer(self, method=request.get_method())
             self.send(request, headers)
+            self.until_end = True  # which the head would say better
             answer.begin()
             self.until_end = answer.length is None and not answer.chunked
         except BaseException:
@@ -1650,16 +1656,18 @@ class _Answer(HTTPResponse):
             if line in (b"\r\n", b"\n"):
                 return _FOLD.sub(" ", text.decode("latin-1"))
             text += line
-        raise _BadAnswer(f"a head of more than {MAX_HEAD} bytes or {MAX_FIELDS} fields")
+        if not text:
+            raise ConnectionResetError("the server hung up without an answer")
+        raise _BadAnswer(f"a head that breaks off, or has more than {MAX_HEAD} bytes or "
+                         f"{MAX_FIELDS} fields")
 
     def frame(self):
         """Finds out where the body ends: with its last chunk, after so many bytes or, if
         nothing is said of it, with the connection (RFC 9112 section 6.3)."""
-        options = _listed(self.headers, "Connection")
         codings = _listed(self.headers, "Transfer-Encoding")
         sizes = _listed(self.headers, "Content-Length")
-        is_old = self.version == 10
-        self.will_close = is_old or "close" in options
+        self.will_close = (
+            self.version == 10 or "close" in _listed(self.headers, "Connection"))
         self.chunked = bool(codings)
         self.chunk_left = None  # of no chunk yet
         self.length = None
@@ -1835,15 +1843,16 @@ def _link_in_header(headers):
 
 def _link_on_page(page):
     """The link called `next`, or `@odata.nextLink`, at the top of the page or else one
-    level down. ValueError: it is no link."""
+    level down. ValueError: there are several, or it is no link."""
     places = [page]
     if isinstance(page, dict) and not page.keys() & _NEXT:
         places = page.values()
-    links = [_at(place, name) for place in places for name in _NEXT]
-    link = next(filter(None, links), None)
-    link = _at(link, "href") or link
-    _require(link is None or isinstance(link, str),
-             "what this page calls next is no link: say what leads on with next=")
+    links = list(filter(None, (_at(place, name) for place in places for name in _NEXT)))
+    if not links:
+        return None
+    link = _at(links[0], "href") or links[0]
+    _require(len(links) < 2 and isinstance(link, str),
+             "this page calls several things next, or no link: choose with next='a.next'")
     return link
 
 def _at(page, path):
@@ -1904,7 +1913,7 @@ def _form(fields):
     """As HTML forms are sent. What is None is left out; a value may be several. TypeError:
     these are no pairs."""
     if isinstance(fields, str):
-        return fields
+        return fields.encode().decode()  # an error now, and not in the middle of sending
     pairs = fields.items() if hasattr(fields, "items") else fields
     single = []
     for pair in pairs if hasattr(pairs, "__iter__") else [pairs]:
@@ -2022,12 +2031,11 @@ _ADVICE = {
 def _words(fields):
     """error, error_description and error_uri, out of the dialects that servers have; None
     is for what is not said."""
-    error = fields.get("error")
+    if isinstance(fields.get("error"), dict):  # Facebook's, with a message
+        fields = fields["error"]
     text = fields.get("error_description", fields.get("message"))
-    if isinstance(error, dict):  # Facebook's has a type and a message
-        error, text = error.get("type"), error.get("message")
     return [word if word and isinstance(word, str) else None
-            for word in (error, text, fields.get("error_uri"))]
+            for word in (fields.get("error"), text, fields.get("error_uri"))]
 
 def _in_their_words(kind, where, fields, advice, secrets):
     """An error of this kind, in the server's words as far as they are fit for a message."""
@@ -2067,7 +2075,7 @@ def _json(*texts):
 # --- Servers ----------------------------------------------------------------------------
 
 def discover(issuer: str, context: "ssl.SSLContext | None" = None,
-             timeout: float = 30) -> "dict[str, Any]":
+             timeout: float = 30) -> "Dict[str, Any]":
     """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or
     else from OpenID's. OAuth2Error: neither has it; the message says what was tried.
     `timeout` is seconds for each of the two."""
@@ -2089,7 +2097,7 @@ def _metadata(http, issuer):
             if scheme == "https" and re.search('(?i)_endpoint": "http:', json.dumps(found)):
                 raise UnsafeURL("the metadata of this server name addresses without https")
             return found
-        tried.append(f"{url} answered {answer.code}, by {_at(found, 'issuer')!s:.100}")
+        tried.append(f"{url} answered {answer.code}, by {_at(found, 'issuer')!s:.30}")
     raise OAuth2Error(_one_line(f"no metadata of this issuer: spell it as it does, or give "
                                 f"the endpoints in a dict: {'; '.join(tried)}"))
 
@@ -2148,7 +2156,7 @@ def _server_facts(server, base_url=None):
         _require(server in PROVIDERS or "://" in server,
                  f"no server {server!r}: give an issuer URL or {', '.join(PROVIDERS)}")
         server = PROVIDERS.get(server, {"issuer": server})
-    _require(server.get("token_endpoint") or server.get("issuer"),
+    _require(_at(server, "token_endpoint") or _at(server, "issuer"),
              "the server needs a 'token_endpoint', or an 'issuer' to look it up")
     _require(server.get("token_endpoint_auth_method") in (*AUTH_METHODS, None),
              f"token_endpoint_auth_method must be one of: {', '.join(AUTH_METHODS)}")
@@ -2156,17 +2164,16 @@ def _server_facts(server, base_url=None):
     for name, url in facts.items():
         if url and re.fullmatch("issuer|base_url|.*_endpoint", name):
             _origin(url, facts.get("allow_http"))
-    _require(facts.get("issuer") or not _promises_iss(facts),
-             "a server that promises `iss` needs its 'issuer', to compare it")
     _require(not re.search("[?#]", facts["base_url"] or ""),
              "base_url must be without a query: give parameters with each request")
     return facts
 
 # Servers that tutorials use and that publish no metadata, or not all that is needed: plain
 # dicts, as you would write one for your own server. A provider is data: no code knows its
-# name. `offline` is a text for a message: what a server wants before it gives a refresh
-# token. With an `issuer` beside the endpoints, answers are checked for it (RFC 9207).
-PROVIDERS: "dict[str, dict[str, Any]]" = {
+# name. X and Microsoft give a refresh token only for the scope offline.access, and
+# offline_access. With an `issuer` beside the endpoints, answers are checked for it (RFC
+# 9207).
+PROVIDERS: "Dict[str, Dict[str, Any]]" = {
     "spotify": {
         "authorization_endpoint": "https://accounts.spotify.com/authorize",
         "token_endpoint": "https://accounts.spotify.com/api/token",
@@ -2176,8 +2183,7 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "authorization_endpoint": "https://x.com/i/oauth2/authorize",
         "token_endpoint": "https://api.x.com/2/oauth2/token",
         "revocation_endpoint": "https://api.x.com/2/oauth2/revoke",
-        "base_url": "https://api.x.com/2",
-        "offline": "the scope offline.access"
+        "base_url": "https://api.x.com/2"
     },
     "x-app": {  # X for the program itself: its API key and secret, by client credentials
         "token_endpoint": "https://api.x.com/oauth2/token",
@@ -2199,8 +2205,7 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
     "google": {
         "issuer": "https://accounts.google.com",
         "authorization_parameters": {"access_type": "offline", "prompt": "consent"},
-        "base_url": "https://www.googleapis.com",
-        "offline": "access_type=offline and prompt=consent"
+        "base_url": "https://www.googleapis.com"
     },
     "microsoft": {  # of any organization: its metadata name an issuer that is a pattern
         "authorization_endpoint":
@@ -2208,8 +2213,7 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "token_endpoint": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
         "device_authorization_endpoint":
             "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
-        "base_url": "https://graph.microsoft.com/v1.0",
-        "offline": "the scope offline_access"
+        "base_url": "https://graph.microsoft.com/v1.0"
     },
     "reddit": {
         "authorization_endpoint": "https://www.reddit.com/api/v1/authorize",
@@ -2217,8 +2221,7 @@ PROVIDERS: "dict[str, dict[str, Any]]" = {
         "revocation_endpoint": "https://www.reddit.com/api/v1/revoke_token",
         "token_endpoint_auth_method": "client_secret_basic",  # even without a secret
         "authorization_parameters": {"duration": "permanent"},
-        "base_url": "https://oauth.reddit.com",
-        "offline": "duration=permanent"
+        "base_url": "https://oauth.reddit.com"
     }
 }
 
@@ -2258,7 +2261,7 @@ The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and
 SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login,
 get and token act for that user, else for the program itself."""
 
-def main(argv: "list[str] | None" = None) -> int:
+def main(argv: "List[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Results go to stdout, all else to stderr.
     Returns the exit status: 0 if all is well, 1 if the command failed (one line says why,
     and what to do next), 2 if the command line is wrong, 130 after Ctrl-C."""
@@ -2310,8 +2313,7 @@ def _parsed(name="", *words):
             options.setdefault("-X", "POST")
         return _COMMANDS[name], options, words
     except (getopt.GetoptError, ValueError) as error:
-        problem = error
-    raise ValueError(f"{usage}oauth2min: {problem}")
+        raise ValueError(f"{usage}oauth2min: {error}") from None
 
 def _login(options, server):
     """Logs a user in, if no good token of an earlier login is stored. The file may hold the

@@ -1,12 +1,17 @@
 """README.md does what it says: its programs, command lines, diagrams and tables.
 
-    python .ci/check_readme.py    # from the root; with -v and names as unittest
+    python .ci/check_readme.py             # from the root; with -v and names as unittest
+    python .ci/check_readme.py --update    # writes the figures of this oauth2min.py into it
 
-What they share with the tests of the library, they take from test_oauth2min.py.
+What they share with the tests of the library, they take from test_oauth2min.py. The programs that
+need other libraries are run by .ci/ecosystem.
 """
 
+import ast
 import asyncio
+import concurrent.futures
 import contextlib
+import hashlib
 import importlib.util
 import inspect
 import io
@@ -27,10 +32,50 @@ from unittest import mock
 ROOT = os.path.abspath(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 )
-sys.path[:0] = [ROOT, os.path.join(ROOT, "examples")]
+sys.path[:0] = [ROOT, os.path.join(ROOT, "examples"), os.path.join(ROOT, ".ci")]
+import check_limits  # noqa: E402
 import oauth2min  # noqa: E402
 from oauth2min import PROVIDERS, Client, discover  # noqa: E402
 from test_oauth2min import DEVICE_CODE, SCOPE, ServerCase, free_port, query_of  # noqa: E402
+
+
+README = os.path.join(ROOT, "README.md")
+BANNER = "(?m)^# -+ ([^:\\n]+?) -+$"  # those with a colon are parts of a section
+
+
+def figures():
+    """Patterns of README.md, each with the figure of this very oauth2min.py that stands there.
+    The figure is in the pattern's group."""
+    with open(oauth2min.__file__, "rb") as file:
+        data = file.read()
+    yield "The sum of this version is\n`([0-9a-f]+)`", hashlib.sha256(data).hexdigest()
+    lines = data.decode().splitlines()
+    starts = [
+        (number, re.match(BANNER, line).group(1))
+        for number, line in enumerate(lines)
+        if re.match(BANNER, line)
+    ]
+    ends = [number for number, _ in starts[1:]] + [len(lines)]
+    for (start, title), end in zip(starts, ends):
+        yield r"(?m)^\| %s \| (\d+) \|" % re.escape(title), str(end - start)
+    aloud = [start + 1 for start, title in starts if title == "Token file"][0]
+    yield r"and\s+([\d,]+) of 800 lines that are read aloud", str(aloud)
+    tree = ast.parse(data)
+    if hasattr(tree.body[0], "end_lineno"):  # from Python 3.8 on
+        docstring_lines = check_limits.lines_of(check_limits.docstrings(tree))
+        tokens = list(check_limits.code_tokens(data.decode(), docstring_lines))
+        yield r"it has ([\d,]+) of 13,500 tokens", "{:,}".format(len(tokens))
+
+
+def update():
+    """Writes the figures into README.md."""
+    with open(README, encoding="utf-8") as file:
+        text = file.read()
+    for pattern, figure in figures():
+        match = re.search(pattern, text)
+        text = text[: match.start(1)] + figure + text[match.end(1) :]
+    with open(README, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 class ReadmeTest(ServerCase):
@@ -50,19 +95,24 @@ class ReadmeTest(ServerCase):
 
     def setUp(self):
         super().setUp()
-        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        with open(README, encoding="utf-8") as file:
             self.text = file.read()
         self.server.clients["fake-app"]["client_secret"] = self.SECRET
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)
 
-    def blocks(self, language):
-        return re.findall(r"(?ms)^```%s\n(.*?)^```$" % language, self.text)
+    def section(self, title):
+        found = self.text.partition("\n## %s\n" % title)[2].partition("\n## ")[0]
+        self.assertTrue(found, title)
+        return found
+
+    def blocks(self, language, title=None):
+        text = self.section(title) if title else self.text
+        return re.findall(r"(?ms)^```%s\n(.*?)^```$" % language, text)
 
     def table(self, title):
         """The rows under a heading, each a list of cells."""
-        section = self.text.partition("\n## %s\n" % title)[2].partition("\n## ")[0]
-        lines = re.findall(r"(?m)^\| (.*) \|$", section)
+        lines = re.findall(r"(?m)^\| (.*) \|$", self.section(title))
         return [line.split(" | ") for line in lines[1:]]
 
     @staticmethod
@@ -72,7 +122,9 @@ class ReadmeTest(ServerCase):
         return text
 
     def test_it_fits_a_terminal_a_readers_time_and_this_version(self):
-        self.assertLessEqual(self.text.count("\n"), 430)
+        for_all = self.text.partition("\n## From another library\n")[0]
+        self.assertLessEqual(for_all.count("\n"), 460)
+        self.assertLessEqual(self.text.count("\n"), 1250)
         plain = re.sub(r"(?ms)^```mermaid$.*?^```$|^\|.*?$", "", self.text)
         for line in plain.splitlines():
             self.assertLessEqual(len(line), 99, line)
@@ -115,17 +167,46 @@ class ReadmeTest(ServerCase):
         self.server.clients["my-id"] = dict(
             self.server.clients["fake-app"], client_secret="my-secret"
         )
-        (_, track), (_, saved), (store, nothing), (_, echo) = [
-            self.run_block(block) for block in self.blocks("python")
+        titles = "Two programs", "Another server"
+        (_, track), (_, saved), (_, echo) = [
+            self.run_block(block)
+            for title in titles
+            for block in self.blocks("python", title)
         ]
         self.assertRegex(
             "\n".join(track), "^[A-Z][a-z]+ [A-Z][a-z]+ by [A-Z][a-z]+ [A-Z][a-z]+$"
         )
-        self.assertEqual((len(saved), nothing, echo), (120, [], ["{'q': 'hello'}"]))
+        self.assertEqual((len(saved), echo), (120, ["{'q': 'hello'}"]))
         self.assertTrue(os.path.exists("spotify-token.json"))
-        store = store["Store"]()
+
+    def test_each_store_keeps_a_token(self):
+        """The last one, that of keyring, is run by .ci/ecosystem."""
+        simple, sqlite, _ = self.blocks("python", "Keeping tokens")
+        names, nothing = self.run_block(simple)
+        self.assertEqual(nothing, [])
+        store = names["Store"]()
         self.client(store=store).get("echo")
         self.assertEqual(store.load()["client_id"], "fake-app")
+        make = self.run_block(sqlite)[0]["SQLiteStore"]
+        clients = [self.client(store=make("tokens.db", "ada")) for _ in range(4)]
+        del self.server.requests[:]
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for _ in range(3):
+                list(pool.map(lambda client: client.get("echo"), clients))
+                self.server.expire()
+        self.assertEqual(len(self.server.forms()), 3)  # not 12
+        if os.name == "posix":
+            self.assertEqual(os.stat("tokens.db").st_mode & 0o777, 0o600)
+        other = self.client(store=make("tokens.db", "grace"))
+        self.assertIsNone(other.token)
+        clients[0].logout()
+        self.assertIsNone(self.client(store=make("tokens.db", "ada")).token)
+
+    def test_each_program_for_other_libraries_is_a_program(self):
+        """What it does, .ci/ecosystem tells."""
+        for block in self.blocks("python"):
+            compile(block, "README.md", "exec")
 
     def test_each_way_to_await_an_answer_works(self):
         ways = re.findall(r"`(await\s[^`]+)`", self.text)
@@ -164,7 +245,7 @@ class ReadmeTest(ServerCase):
     def shell_blocks(self):
         """Each a list of commands, with what they show, None where the page does not
         tell."""
-        text = re.sub(r"(?ms)^```(?:python|mermaid)$.*?^```$", "", self.text)
+        text = re.sub(r"(?ms)^```(?:python|mermaid|go)$.*?^```$", "", self.text)
         for fenced, indented in re.findall(
             r"(?ms)^```(?:sh|console)\n(.*?)^```$|((?:^    \S[^\n]*\n)+)", text
         ):
@@ -247,7 +328,7 @@ class ReadmeTest(ServerCase):
         self.addCleanup(watchdog.cancel)
         self.addCleanup(end)
         told = re.compile(
-            rb"^(http://\S+/authorize\?\S+)\r\n|type the code (\S+) there:", re.M
+            rb"^(http://\S+/authorize\?\S+)\r\n|type the code (\S+) (?:there:|at)", re.M
         )
         shown, done, data = b"", 0, b"first"
         while data:
@@ -446,7 +527,7 @@ class ReadmeTest(ServerCase):
                 got = [
                     json.loads(message.partition("\n\n")[2])
                     for message in messages
-                    if re.match("200|303", message) and "/v1/" not in message
+                    if re.match("(<-- )?(200|303)", message) and "/v1/" not in message
                 ]
                 self.assertEqual(
                     [set(re.findall("[a-z_]{3,}", answer)) for answer in answers],
@@ -475,10 +556,68 @@ class ReadmeTest(ServerCase):
 
     def test_the_sections_are_those_of_the_source(self):
         with open(oauth2min.__file__, encoding="utf-8") as file:
-            # Those with a colon are parts of a section.
-            banners = re.findall("(?m)^# -+ ([^:\\n]+?) -+$", file.read())
+            banners = re.findall(BANNER, file.read())
         self.assertEqual([row[0] for row in self.table("The source")], banners)
+
+    def test_the_figures_are_those_of_the_source(self):
+        for pattern, figure in figures():
+            with self.subTest(pattern):
+                found = re.search(pattern, self.text)
+                self.assertEqual(found and found.group(1), figure, "run it with --update")
+
+    def test_the_parameters_are_those_of_the_client(self):
+        parameters = list(inspect.signature(Client).parameters.values())
+        rows = self.table("The parameters of Client")
+        self.assertEqual(
+            [row[0] for row in rows], ["`%s`" % parameter.name for parameter in parameters]
+        )
+        for row, parameter in zip(rows, parameters):
+            shown = re.match(r"`?(\"[^`]*\"|\d+)", row[2])
+            if shown:
+                self.assertEqual(shown.group(1).strip('"'), str(parameter.default))
+
+    def test_the_examples_are_those_that_there_are(self):
+        helpers = {"common.py", "fake_server.py", "classroom.py"}
+        there = {
+            name for name in os.listdir(os.path.join(ROOT, "examples")) if name[-3:] == ".py"
+        }
+        shown = [re.findall(r"\[(.*?)\]", row[0])[0] for row in self.table("Examples")]
+        self.assertEqual(set(shown), there - helpers)
+        self.assertEqual(len(shown), len(set(shown)))
+
+    # Links
+
+    def prose(self):
+        return re.sub(r"(?ms)^```.*?^```$|`[^`\n]+`", "", self.text)
+
+    def test_each_link_leads_somewhere(self):
+        titles = re.findall("(?m)^## (.+)$", self.text)
+        anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+        for target in re.findall(r"\]\(\s*([^)]+)\)", self.prose()):
+            with self.subTest(target):
+                if target.startswith("#"):
+                    self.assertIn(target[1:], anchors)
+                elif not target.startswith("https://"):
+                    self.assertTrue(os.path.exists(os.path.join(ROOT, target)))
+        linked = re.findall(r"\]\(#([^)]+)\)", self.prose())
+        self.assertEqual(anchors - set(linked), set())  # the list at the top has them all
+
+    def test_each_clause_is_a_link_to_it(self):
+        definition = r"(?m)^\[(RFC .+)\]: (\S+)$"
+        definitions = dict(re.findall(definition, self.prose()))
+        text = re.sub(definition, "", self.prose())
+        named = re.findall(r"RFC\s+\d+(?:\s+section\s+[\d.]*\d)?", text)
+        links = re.findall(r"\[(RFC\s+\d+(?:\s+section\s+[\d.]*\d)?)\]", text)
+        self.assertEqual(named, links)
+        self.assertEqual({" ".join(name.split()) for name in links}, set(definitions))
+        for name, url in definitions.items():
+            number, section = re.match(r"RFC (\d+)(?: section (.+))?", name).groups()
+            fragment = "#section-" + section if section else ""
+            self.assertEqual(url, "https://www.rfc-editor.org/rfc/rfc%s%s" % (number, fragment))
 
 
 if __name__ == "__main__":
-    unittest.main()
+    if sys.argv[1:] == ["--update"]:
+        update()
+    else:
+        unittest.main()

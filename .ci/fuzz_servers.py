@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import sys
@@ -22,8 +23,12 @@ import urllib.parse
 from unittest import mock
 
 from fuzzed_answers import (
+    LINKED,
+    UNCLEAR,
     answers,
     callbacks,
+    known_answers,
+    known_challenges,
     metadata,
     objects,
     one_of,
@@ -107,6 +112,43 @@ def visit(host_and_port, request):
         return b"".join(iter(lambda: browser.recv(1 << 16), b""))
 
 
+def read_by_two(stream):
+    return b"".join(iter(lambda: stream.read(2), b""))
+
+
+def read_into(stream):
+    content = b""
+    buffer = bytearray(7)
+    for size in iter(lambda: stream.readinto(buffer), 0):
+        content += buffer[:size]
+    return content
+
+
+def copied(stream):
+    content = io.BytesIO()
+    shutil.copyfileobj(stream, content)
+    return content.getvalue()
+
+
+WAYS = {
+    "read": lambda stream: stream.read(),
+    "read(2)": read_by_two,
+    "readinto": read_into,
+    "read1": lambda stream: b"".join(iter(lambda: stream.read1(5), b"")),
+    "readline": lambda stream: b"".join(iter(stream.readline, b"")),
+    "iteration": b"".join,
+    "copyfileobj": copied,
+}
+
+
+def content_of(client, way):
+    """What is read of an answer, by one of the ways of a stream, or in one piece."""
+    if way == "get":
+        return client.get("x").content
+    with client.open(HOME + "/x") as stream:
+        return WAYS[way](stream)
+
+
 # --- The tests ----------------------------------------------------------------------------
 
 
@@ -160,6 +202,66 @@ class Fuzz(unittest.TestCase):
             elif got:
                 self.assertIsInstance(got.text + repr(got), str)
                 servers.attempt(got.json, ValueError)
+
+    @given(known_answers("length", "chunked", "open"), one_of(["get", *sorted(WAYS)]))
+    def test_whole_answers(self, answer, way):
+        head, sent, body, content = answer
+        with Servers([head + sent]) as servers:
+            client = servers.client(base_url=HOME)
+            client.token = KNOWN
+            got = content_of(client, way)
+        self.assertEqual(got, content if way == "get" else body)
+
+    @given(
+        known_answers("length", "chunked"),
+        one_of(["get", *sorted(WAYS)]),
+        st.integers(1, 9999),
+    )
+    def test_answers_that_break_off(self, answer, way, missing):
+        whole = answer[0] + answer[1]
+        with Servers([whole[: -1 - missing % len(whole)]]) as servers:
+            client = servers.client(base_url=HOME)
+            client.token = KNOWN
+            with self.assertRaises(OSError) as caught:
+                content_of(client, way)
+            check(caught.exception, servers.secrets())
+
+    @given(known_challenges())
+    def test_challenges(self, lines):
+        head = "\r\n".join(["HTTP/1.1 403 No", *lines, "Content-Length: 0", "", ""])
+        with Servers([head.encode("latin-1")]) as servers:
+            client = servers.client(base_url=HOME)
+            client.token = KNOWN
+            with self.assertRaises(oauth2min.ResponseError) as caught:
+                client.get("x")
+            check(caught.exception, servers.secrets())
+        self.assertRegex(str(caught.exception), "insufficient_scope.*admin")
+        self.assertNotIn("another", str(caught.exception))
+
+    @given(one_of(LINKED), values)
+    def test_listings(self, linked, last):
+        lines, page, next = linked
+        if isinstance(last, dict):
+            last = [last]       # it may have a next page of its own
+        script = [ok(json.dumps(page), *lines), ok(json.dumps(last))]
+        if callable(next):
+            script[1] = ok("[]")
+        with Servers(script) as servers:
+            client = servers.client(base_url=HOME)
+            client.token = KNOWN
+            found = list(client.pages("1", next=next))
+            asked = servers.sent(servers.peers[1][1])
+        self.assertEqual(len(found), 2)
+        self.assertEqual(found[0], page)
+        self.assertEqual(asked.partition(" HTTP")[0], "GET /2")
+
+    @given(one_of(UNCLEAR), st.dictionaries(st.text(max_size=3), st.integers(), max_size=3))
+    def test_unclear_listings(self, page, more):
+        with Servers([ok(json.dumps({**more, **page}))]) as servers:
+            client = servers.client(base_url=HOME)
+            client.token = KNOWN
+            with self.assertRaisesRegex(ValueError, "next="):
+                list(client.pages("1"))
 
     @example([ok("{}", "Link: " + "<" * 60000)], None)
     @example([ok('{"next": [[]]}')], "next")

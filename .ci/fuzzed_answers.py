@@ -177,7 +177,12 @@ def header(names, value):
 
 headers = st.one_of(
     header(["Link"], filled("<{}>; rel={}", urls, one_of(["next", '"up next"', "", '"']))),
-    header(["Link"], times(one_of(["<", "<>;", ";a=", '<>;"']), 60000)),
+    header(["Link"], times(one_of(["<", "<>;", ";a=", '<>;"', "'", ' "\\']), 60000)),
+    header(["Link"], joined(urls, one_of(["<", ">", ";", "rel", "=", "next", '"', "'", ","]))),
+    header(
+        ["WWW-Authenticate"],
+        joined(words, one_of(["Bearer", " ", ",", "=", '"', "\\", "error", "scope", "==", "'"])),
+    ),
     header(
         ["WWW-Authenticate"],
         filled(
@@ -188,7 +193,7 @@ headers = st.one_of(
         ),
     ),
     header(
-        ["Retry-After", "Date", "X-Rate-Limit-Reset"],
+        ["Retry-After", "Date", "X-Rate-Limit-Reset", "X-RateLimit-Remaining"],
         st.one_of(numbers, anything, one_of(DATES)),
     ),
     header(
@@ -197,7 +202,7 @@ headers = st.one_of(
     ),
     header(
         ["Content-Encoding", "Transfer-Encoding", "Connection"],
-        one_of(["gzip", "chunked", "close", ""]),
+        one_of(["gzip", "x-gzip ", "gzip, gzip", "br", "chunked", "chunked ", "close", ""]),
     ),
     header(["Content-Length", "X"], st.one_of(numbers, words)),
 )
@@ -272,6 +277,155 @@ any_answers = answers(values, 200, 200, 200, 302, 307, 400, 401, 401, 403, 429, 
 def scripts(*first):
     """What one server after the other answers: these, and then two of any kind."""
     return st.tuples(*first, any_answers, any_answers)
+
+
+# --- Answers whose one right reading is known -------------------------------------------
+
+CODINGS = {
+    "": [],
+    "identity": [],
+    "gzip": [gzip.compress],
+    "gzip ": [gzip.compress],
+    "\tX-GZip": [gzip.compress],
+    "identity, gzip": [gzip.compress],
+    ", gzip ,": [gzip.compress],
+    "gzip, gzip": [gzip.compress] * 2,
+    "gzip\r\nContent-Encoding: x-gzip": [gzip.compress] * 2,
+}
+HEAD_LINES = [
+    "X: y",
+    "X:",
+    "X: a\r\n b",
+    "X: \xe9",
+    "Set-Cookie: a=b; c",
+    "X-!#$%&'*+.^_`|~: 1",
+    "Connection: close",
+    "Connection: x, keep-alive",
+    "Date: never",
+    "Content-Type: a/b; charset=punycode; c=\";;;",
+    "Link: <",
+]
+INTERIM = ["HTTP/1.1 100 Continue", "HTTP/1.1 103 Early Hints\r\nLink: </x>", "HTTP/1.0 199"]
+STATUS_LINES = ["HTTP/1.1 200 OK", "HTTP/1.1 200", "HTTP/1.1 299 \xfc", "HTTP/1.9 200 "]
+SIZES = ["{}", " {} ", "00{}", "{0}, {0}", "{0}\r\nContent-Length: {0}", "\r\n {}"]
+CHUNK_LINES = ["{:x}", "{:X} ", "000{:x}", '{:x};a="b;c"', "{:x} ; a"]
+TRAILERS = ["", "X: y\r\n", "X: y\r\nContent-Length: 9\r\n"]
+
+
+def split(data, size):
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@st.composite
+def in_chunks(draw, data):
+    """The data in chunks, each with its size in one of the ways that RFC 9112 allows."""
+    body = b""
+    for chunk in split(data, draw(st.integers(1, max(1, len(data))))):
+        line = draw(one_of(CHUNK_LINES)).format(len(chunk))
+        body += line.encode() + b"\r\n" + chunk + b"\r\n"
+        if len(body) > LARGEST:
+            break
+    return body + b"0\r\n" + draw(one_of(TRAILERS)).encode() + b"\r\n"
+
+
+@st.composite
+def known_answers(draw, *framings):
+    """A whole answer, its body as it comes, and what the body holds."""
+    content = draw(st.one_of(st.binary(), times(one_of([b"x", b"\0\xff"]), 9999)))
+    value, encoders = draw(one_of(sorted(CODINGS.items(), key=str)))
+    body = content
+    if encoders:
+        members = split(content, draw(st.integers(max(1, len(content) // 3), 10000)))
+        body = b"".join(map(gzip.compress, members or [b""]))
+        for encode in encoders[1:]:
+            body = encode(body)
+    lines = draw(st.lists(one_of(HEAD_LINES), max_size=4))
+    if value or draw(st.booleans()):
+        lines.append("Content-Encoding: " + value)
+    sent = body
+    framing = draw(one_of(framings))
+    if framing == "chunked":
+        lines.append("Transfer-Encoding: " + draw(one_of(["chunked", "Chunked ", "\tchunked"])))
+        sent = draw(in_chunks(body))
+    elif framing == "length":
+        lines.append("Content-Length: " + draw(one_of(SIZES)).format(len(body)))
+    interim = "".join(line + "\r\n\r\n" for line in draw(st.lists(one_of(INTERIM), max_size=3)))
+    lines = draw(st.permutations(lines))
+    head = "\r\n".join([draw(one_of(STATUS_LINES)), *lines, "", ""])
+    if draw(st.booleans()):
+        head = head.replace("\r\n", "\n")
+    return (interim + head).encode("latin-1"), sent, body, content
+
+
+def quoted(text):
+    """A quoted string (RFC 9110 section 5.6.4), in which a letter may have a backslash."""
+    escaped = "".join("\\" + letter if letter in '"\\x' else letter for letter in text)
+    return '"%s"' % escaped
+
+
+@st.composite
+def parameters(draw, **fixed):
+    """The parameters of a challenge, in any order and spelling of their names."""
+    texts = st.text("ab x,=;<>'\"\\/", max_size=9)
+    others = draw(st.sets(one_of(["realm", "a"])))
+    found = ["%s=%s" % (name, quoted(draw(texts))) for name in sorted(others)]
+    for name, value in fixed.items():
+        spelling = draw(one_of([name, name.upper(), name.title()]))
+        sign = draw(one_of(["=", " =", "= ", " = "]))
+        found.append(spelling + sign + draw(one_of([value, quoted(value)])))
+    return draw(one_of([", ", ",", " , ", ",, "])).join(draw(st.permutations(found)))
+
+
+other_challenges = st.one_of(
+    one_of(["Negotiate", "NTLM TlRMTVNT==", "Negotiate oY/G+MIGD=", "Basic"]),
+    filled("Digest {}", parameters(error="another", scope="another")),
+    filled("DPoP {}", parameters(error="another")),
+)
+bearer_challenges = filled(
+    "{} {}",
+    one_of(["Bearer", "BEARER", "bearer"]),
+    parameters(error="insufficient_scope", scope="admin"),
+)
+
+
+@st.composite
+def known_challenges(draw):
+    """The lines of an answer whose one Bearer challenge says insufficient_scope, admin."""
+    others = draw(st.lists(other_challenges, max_size=3))
+    challenges = draw(st.permutations([*others, draw(bearer_challenges)]))
+    name = draw(one_of(["WWW-Authenticate", "www-authenticate"]))
+    if draw(st.booleans()):
+        return ["%s: %s" % (name, ", ".join(challenges))]
+    return ["%s: %s" % (name, challenge) for challenge in challenges]
+
+
+# How a page can say that the next one is /2, and how `pages` has to be told.
+LINKED = [
+    (["Link: </2>; rel=next"], [], None),
+    (["Link: </2>;rel='next'"], [], None),
+    (['link: </1?a=1,2;rel=next>; rel="prev", </2>; title="a, \\"b"; REL="last Next"'], {}, None),
+    (["Link: </1>; rel=prev", 'Link: </2> ; rel = "next"'], {"next": 7}, None),
+    (["Link: </9>; rel=last"], {"next": "/2"}, None),
+    ([], {"next": "2"}, None),
+    ([], {"next": {"href": "/2"}}, None),
+    ([], {"@odata.nextLink": HOME + "/2"}, None),
+    ([], {"links": {"next": "/2", "last": "/9"}}, None),
+    ([], {"_links": {"next": {"href": "/2"}, "self": {"href": "/1"}}}, None),
+    ([], {"paging": {"next": "/2"}, "items": [{"next": "/9"}]}, None),
+    ([], {"a": {"b": "/2"}, "next": "/9"}, "a.b"),
+    ([], {"a.b": "/2"}, "a.b"),
+    ([], [["/2"]], lambda page: page[0][0] if page else None),
+]
+# What looks like a next page and is no link: never the end.
+UNCLEAR = [
+    {"next": 2},
+    {"next": True},
+    {"next": ["/2"]},
+    {"next": {"id": 2}},
+    {"next": {"href": 2}},
+    {"links": {"next": 2.5}},
+    {"a": {"next": "/2"}, "b": {"next": "/3"}},
+]
 
 
 # --- What a user types, and what comes to the listener ------------------------------------

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: 0BSD
 """An OAuth 2.0 authorization server and a small API in one, for learning and testing ONLY.
 
-It has one user, who never has to log in, keeps everything in memory and listens on this
+It has two users, who never have to log in, keeps everything in memory and listens on this
 machine alone. In what it accepts it is stricter than most real servers: a client that gets
 on with this one should get on with any. The clause behind each strictness is beside it.
 
-    python3 examples/fake_server.py                 # by hand: tells how to use it
+    python3 examples/fake_server.py                 # by hand: open its address in a browser
 
     with FakeServer() as server:                    # in a program, on a free port
         secret = server.clients["fake-app"]["client_secret"]
@@ -31,15 +31,21 @@ import re
 import secrets
 import socket
 import socketserver
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zlib
+from collections import deque
 from types import SimpleNamespace
 from typing import Any, Callable, NamedTuple
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 CODE_LIFE = 60                  # seconds; RFC 6749 section 4.1.2 allows ten minutes at most
+HISTORY = 20                    # messages that the start page shows
+SHOWN = 1000                    # bytes of a body that it shows
+KEPT = 10000                    # requests that `requests` holds, the oldest go first
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 FORM = "application/x-www-form-urlencoded"
 NO_STORE = {"Cache-Control": "no-store"}
@@ -48,6 +54,7 @@ CLIENTS = (  # the secret has all that RFC 6749 section 2.3.1 wants encoded
     ("fake-post", "client_secret_post", "fake secret/ü+%:"),
     ("fake-public", "none", None),
 )
+USERS = {"ada": "Ada", "grace": "Grace"}
 SCOPES = {
     "user-library-read": "See the tracks that you saved",
     "user-follow-read": "See whom you follow",
@@ -66,6 +73,7 @@ class Request(NamedTuple):
     form: "dict[str, str]"
     body: bytes
     repeated: bool  # a parameter is there twice; query and form have the last value
+    user: str = ""              # the API knows: whom the token speaks for
 
 
 class Answer(Exception):
@@ -86,6 +94,99 @@ class Answer(Exception):
         self.headers = list(headers.items() if isinstance(headers, dict) else headers)
         self.raw, self.delay, self.close = raw, delay, close
 
+    def content(self) -> "tuple[str, bytes]":
+        """The type and the bytes of its body."""
+        if self.raw is not None:
+            return "", self.raw
+        if isinstance(self.body, bytes):
+            return "text/plain; charset=utf-8", self.body
+        if isinstance(self.body, str):
+            return "text/plain; charset=utf-8", self.body.encode("utf-8")
+        return "application/json", json.dumps(self.body).encode("utf-8")
+
+
+# ---- What may be shown of a message ------------------------------------------------------
+
+TELLING = (  # the headers that a learner wants to see
+    "Authorization",
+    "Content-Type",
+    "Location",
+    "Retry-After",
+    "Www-Authenticate",
+)
+SECRET = (
+    "(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|code_verifier|state|"
+    "client_secret|password|(?:client_)?assertion|transaction"
+)
+
+
+class Exchange(NamedTuple):
+    """A request and its answer: what the start page shows, and who watches gets."""
+
+    time: float
+    request: "Request"
+    origin: str                 # that the request came to
+    status: int
+    headers: "list[tuple[str, str]]"
+    content: bytes              # of the answer, or its beginning
+
+    @property
+    def path(self) -> str:
+        return self.request.path
+
+    def request_text(self) -> str:
+        """In the form of the client's trace; what is secret is masked."""
+        start = "%s %s%s" % (
+            self.request.method,
+            self.origin,
+            self.request.target[:SHOWN],
+        )
+        return self.text(start, self.request.headers.items(), self.request.body)
+
+    def answer_text(self) -> str:
+        start = "%d %s" % (self.status, http.client.responses.get(self.status, ""))
+        return self.text(start, self.headers, self.content)
+
+    @staticmethod
+    def text(start: str, headers: "Any", body: bytes) -> str:
+        lines = [start]
+        for name, value in headers:
+            if name.title() in TELLING:
+                lines.append("%s: %s" % (name.title(), value[:SHOWN]))
+        if len(body) > SHOWN:  # without half a secret at its end
+            body = re.sub(rb"[\w-]*$", b"... (there is more)", body[:SHOWN])
+        if body:
+            lines += ["", body.decode("utf-8", "replace")]
+        if body.startswith(b"<!doctype html>"):
+            lines[-1:] = ["(a page)"]
+        return masked("\n".join(lines))
+
+
+def masked(text: str) -> str:
+    """Without secrets: known by their names, and those of this server by their length."""
+    text = re.sub(r"(?m)^(Authorization: *(?:\S+ )?).*", r"\1***", text)
+    text = re.sub(r'("(?:%s)": *)"(?:[^"\\]|\\.)*("|$)' % SECRET, r'\1"***"', text)
+    # JSON in JSON, as /v1/echo gives it back.
+    text = re.sub(r'(\\"(?:%s)\\": *\\").*?\\"' % SECRET, r'\1***\\"', text)
+    text = re.sub(r"(?m)((?:[?&]|^)(?:%s)=)[^&\s]+" % SECRET, r"\1***", text)
+    return re.sub(r"(?<!code_challenge=)\b(?<![\w-])[\w-]{43,}", "***", text)
+
+
+def readable(message: str) -> str:
+    """A message with a line for each field of a query, of a form and of JSON."""
+    head, _, body = message.partition("\n\n")
+    head = re.sub(r"(?m)^(?:[A-Z]+|Location:) \S+\?\S+", one_a_line, head)
+    try:
+        body = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        if re.match("[a-z_]+=[^{]*$", body):
+            body = body.replace("&", "\n&")
+    return head + "\n\n" + body if body else head
+
+
+def one_a_line(address: "re.Match[str]") -> str:
+    return re.sub("([?&])", r"\n    \1", address.group())
+
 
 class FakeServer:
     """Serves in threads of its own from start() to close(), or within a `with` block. With
@@ -99,13 +200,18 @@ class FakeServer:
         self.token_delay: float = 0             # seconds that the token endpoint takes
         self.device_interval: float = 5         # seconds between two polls
         self.device_expires_in: float = 600     # seconds that a device code lives
+        self.code_life: float = CODE_LIFE
         self.rate_limit = 900                   # requests to /2 in 15 minutes
+        self.kept = KEPT
         self.log: Callable[[str], object] = lambda line: None
+        # Gets each request with its answer, just before that is sent.
+        self.watch: Callable[[Exchange], object] = lambda exchange: None
 
         self.port, self.context = port, context
         self.url = ""                           # known after start()
         self.connections = 0                    # accepted so far
         self.requests: list[Request] = []       # in the order of their arrival
+        self.history: deque[Exchange] = deque(maxlen=HISTORY)   # for the start page
         self.clients: dict[str, dict[str, Any]] = {}
         for client_id, method, secret in CLIENTS:
             self.clients[client_id] = {
@@ -206,18 +312,18 @@ class FakeServer:
 
     # The user
 
-    def approve(self, url: str) -> str:
+    def approve(self, url: str, user: str = "ada") -> str:
         """Agrees at an authorization URL: where the browser is sent, or a ValueError."""
-        return self._decide(url, "approve")
+        return self._decide(url, "approve", user)
 
     def deny(self, url: str) -> str:
         return self._decide(url, "deny")
 
-    def _decide(self, url: str, decision: str) -> str:
+    def _decide(self, url: str, decision: str, user: str = "ada") -> str:
         status, headers, text = fetch("GET", url)
         form = dict(re.findall('<input type="hidden" name="(.+)" value="(.+)">', text))
         if form:
-            form["decision"] = decision
+            form.update(decision=decision, user=user)
             status, headers, text = fetch("POST", self.url + "/decision", form)
         if status != 303:
             title = re.findall("<h1>(.*)</h1>", text) or [text]
@@ -260,22 +366,45 @@ class FakeServer:
     def deny_device(self, user_code: str) -> None:
         self.approve_device(user_code, False)
 
+    def user_codes(self) -> "list[str]":
+        """Those of the devices that wait for a user, the newest last."""
+        with self._lock:
+            return self._authorization_server.user_codes()
+
     # For the Handler of the connections
 
     def answer(self, request: "Request") -> "Answer":
         with self._lock:
             self.requests.append(request)
+            del self.requests[: -self.kept]
             if self._scripts.get(request.path):
                 return self._scripts[request.path].pop(0)
         if request.path == "/token":
             self.closing.wait(self.token_delay)
         with self._lock:
             try:
+                if request.path in OWN_PAGES:
+                    return own_page(self, request)
                 if re.match("/(v1|2)/", request.path):
                     return self._api.answer(request)
                 return self._authorization_server.answer(request)
             except Answer as answer:
                 return answer
+
+    def tell(self, request: "Request", answer: "Answer", body: bytes) -> None:
+        """Whoever watches, and the start page, will know of this."""
+        if request.path not in OWN_PAGES:
+            exchange = Exchange(
+                time.time(),
+                request,
+                self.url,
+                answer.status,
+                answer.headers,
+                body[: SHOWN + 1],
+            )
+            with self._lock:
+                self.history.append(exchange)
+            self.watch(exchange)
 
 
 def fetch(
@@ -305,14 +434,16 @@ class Grant(SimpleNamespace):
     """What a client asked for and a user allows. Codes and tokens live and die with it."""
 
     client_id = scope = user_code = ""
+    user = "ada"
     approved: "bool | None" = None              # by a user; None: not answered yet
     spent = False                               # the code was traded for tokens
     refresh_token: "str | None" = None          # the one that is good now
     revoked = False
+    resource: "str | None" = None               # what alone its tokens are for: RFC 8707
 
 
 class AuthorizationServer:
-    """The endpoints of RFC 6749, 7009, 8414 and 8628."""
+    """The endpoints of RFC 6749, 7009, 8414 and 8628; and of 7591, 7523 and 9728 below."""
 
     def __init__(self, fake: "FakeServer") -> None:
         self.fake = fake
@@ -337,10 +468,12 @@ class AuthorizationServer:
             "refresh_token": self.refresh_token,
             DEVICE_CODE: self.device_code,
         }
+        Assertions(self)
+        McpServer(self)
 
     def answer(self, request: "Request") -> "Answer":
         if request.path not in self.endpoints:
-            return page(404, "Not found", "There is nothing here.")
+            return not_found()
         method, endpoint = self.endpoints[request.path]
         if request.method != method:
             return Answer(405, "Only %s is allowed here" % method, {"Allow": method})
@@ -356,6 +489,7 @@ class AuthorizationServer:
             "token_endpoint": url + "/token",
             "revocation_endpoint": url + "/revoke",
             "device_authorization_endpoint": url + "/device_authorization",
+            "registration_endpoint": url + "/register",
             "response_types_supported": ["code"],
             "grant_types_supported": list(self.grants),
             "token_endpoint_auth_methods_supported": [
@@ -387,6 +521,7 @@ class AuthorizationServer:
             redirect_uri=redirect_uri,
             state=query.get("state"),
             code_challenge=challenge,
+            resource=query.get("resource"),
         )
         try:
             required(query, "state")    # against forged answers: RFC 6749 section 10.12
@@ -407,7 +542,14 @@ class AuthorizationServer:
         transaction = secrets.token_urlsafe(32)
         self.questions[transaction] = grant
         wishes = [SCOPES[word] for word in grant.scope.split()] or ["Know that it is you"]
-        form = CONSENT % ("</li><li>".join(wishes), label, html.escape(value), transaction)
+        options = ["<option value=%s>%s</option>\n" % pair for pair in USERS.items()]
+        form = CONSENT % (
+            "</li>\n<li>".join(wishes),
+            label,
+            html.escape(value),
+            transaction,
+            "".join(options),
+        )
         return page(
             200, "Connect %s?" % grant.client_id, "It asks for your permission to:", form
         )
@@ -417,6 +559,9 @@ class AuthorizationServer:
         if grant is None:
             return page(400, "Too late", "Please start again in the application.")
         grant.approved = request.form.get("decision") == "approve"
+        grant.user = request.form.get("user", grant.user)
+        if grant.user not in USERS:
+            return page(400, "Unknown user", "There is nobody of that name here.")
         if grant.user_code:
             return page(
                 200,
@@ -429,7 +574,7 @@ class AuthorizationServer:
             )
         code = secrets.token_urlsafe(32)
         self.codes[code] = grant
-        grant.expires_at = time.monotonic() + CODE_LIFE
+        grant.expires_at = time.monotonic() + self.fake.code_life
         return self.redirect(grant, {"code": code})
 
     def redirect(self, grant: "Grant", answer: "dict[str, str]") -> "Answer":
@@ -594,13 +739,20 @@ class AuthorizationServer:
         check(grant.approved, "access_denied: The user said no")
         return self.issue(grant)
 
-    def waiting_device(self, user_code: str) -> "Grant":
-        """However it was typed (RFC 8628 section 6.1). A KeyError if no device has it."""
-        waiting = {
-            grant.user_code.replace("-", ""): grant
+    def waiting(self) -> "list[Grant]":
+        """The devices whose user has yet to answer."""
+        return [
+            grant
             for grant in self.devices.values()
             if grant.approved is None and time.monotonic() < grant.expires_at
-        }
+        ]
+
+    def user_codes(self) -> "list[str]":
+        return [grant.user_code for grant in self.waiting()]
+
+    def waiting_device(self, user_code: str) -> "Grant":
+        """However it was typed (RFC 8628 section 6.1). A KeyError if no device has it."""
+        waiting = {grant.user_code.replace("-", ""): grant for grant in self.waiting()}
         return waiting[re.sub("[^A-Z]", "", user_code.upper())]
 
     def device(self, request: "Request") -> "Answer":
@@ -644,6 +796,9 @@ def own(
     grant = grants.get(required(form, name), Grant())
     valid = grant.client_id == client_id and not grant.revoked
     check(valid, "invalid_grant: The %s is not valid" % name)
+    # To be named in each request, as MCP wants it: RFC 8707 section 2.2.
+    same = grant.resource in (None, form.get("resource"))
+    check(same, "invalid_target: The resource was another")
     return grant
 
 
@@ -670,6 +825,143 @@ def basic_credentials(header: str) -> "tuple[str, str | None]":
     except ValueError:                          # not ASCII: it was not encoded
         return "", None
     return (client_id, secret) if scheme.lower() == "basic" else ("", None)
+
+
+# ---- Programs with a key -----------------------------------------------------------------
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+class Assertions:
+    """The grant of RFC 7523: a program signs who it is with its key, by RS256. Its client
+    has a "public_key", the path of a PEM file. Needs the program openssl."""
+
+    def __init__(self, server: "AuthorizationServer") -> None:
+        self.server = server
+        self.seen: set[str] = set()
+        server.grants[JWT_BEARER] = self.grant
+
+    def grant(self, client_id: str, form: "dict[str, str]") -> "dict[str, Any]":
+        claims = self.claims(client_id, required(form, "assertion"))
+        url = self.server.fake.url
+        # RFC 7523 section 3.
+        check(claims.get("iss") == client_id, "invalid_grant: It is of somebody else")
+        check(claims.get("aud") in (url, url + "/token"), "invalid_grant: It is not for me")
+        is_fresh = claims.get("exp", 0) - 3600 <= time.time() < claims.get("exp", 0)
+        check(is_fresh, "invalid_grant: It is too old, or for more than an hour")
+        check(claims.get("jti") not in self.seen, "invalid_grant: It was used before")
+        self.seen.add(claims["jti"])
+        scope = known_scope({"scope": claims.get("scope") or form.get("scope", "")})
+        return self.server.issue(Grant(client_id=client_id, scope=scope))
+
+    def claims(self, client_id: str, assertion: str) -> "dict[str, Any]":
+        """What the client with this key has signed."""
+        signed, _, signature = assertion.rpartition(".")
+        key = self.server.fake.clients[client_id].get("public_key")
+        try:
+            header, claims = (json.loads(decoded(part)) for part in signed.split("."))
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(decoded(signature))
+                file.flush()
+                command = "openssl dgst -sha256 -verify %s -signature %s" % (key, file.name)
+                result = subprocess.run(
+                    command.split(), input=signed.encode(), stdout=subprocess.DEVNULL
+                )
+        except ValueError:
+            check(False, "invalid_grant: This is no JWT")
+        check(
+            header.get("alg") == "RS256" and result.returncode == 0,
+            "invalid_grant: The signature is not by RS256 and the key of this client",
+        )
+        return dict(claims, jti=required(claims, "jti"))
+
+
+def decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "==")
+
+
+# ---- An MCP server -----------------------------------------------------------------------
+
+
+class McpServer:
+    """A server of the Model Context Protocol at /mcp, with a tool that greets. It is for
+    programs that never heard of it: its 401 says where they register and log in."""
+
+    METADATA = "/.well-known/oauth-protected-resource/mcp"
+    TOOL = {
+        "name": "greet",
+        "description": "Greets somebody",
+        "inputSchema": {"type": "object", "properties": {"name": {"type": "string"}}},
+    }
+
+    def __init__(self, server: "AuthorizationServer") -> None:
+        self.server = server
+        server.endpoints[self.METADATA] = "GET", self.metadata
+        server.endpoints["/register"] = "POST", self.register
+        server.endpoints["/mcp"] = "POST", self.answer
+
+    @property
+    def url(self) -> str:
+        return self.server.fake.url + "/mcp"
+
+    def metadata(self, request: "Request") -> "Answer":
+        """RFC 9728 section 3."""
+        issuer = self.server.fake.url
+        return Answer(200, {"resource": self.url, "authorization_servers": [issuer]})
+
+    def register(self, request: "Request") -> "Answer":
+        """RFC 7591 section 3, for programs on a user's machine: without a secret."""
+        try:
+            client = json.loads(request.body)
+        except ValueError:
+            client = {}
+        uris = client.get("redirect_uris") or [""]
+        loopback = all(re.match(r"http://(127\.0\.0\.1|\[::1\])[:/]", uri) for uri in uris)
+        check(loopback, "invalid_redirect_uri: Not on a loopback address")
+        public = client.get("token_endpoint_auth_method") == "none"
+        check(public, "invalid_client_metadata: Only for public clients")
+        client_id = secrets.token_hex(8)
+        self.server.fake.clients[client_id] = dict(client, client_secret=None)
+        return Answer(201, dict(client, client_id=client_id), NO_STORE)
+
+    def answer(self, request: "Request") -> "Answer":
+        token = request.headers.get("Authorization", "").partition(" ")[2]
+        grant, expires_at = self.server.access_tokens.get(token, (Grant(), 0))
+        is_good = expires_at > time.monotonic() and not grant.revoked
+        if not is_good or grant.resource != self.url:  # RFC 9728 section 5.1
+            where = self.server.fake.url + self.METADATA
+            challenge = 'Bearer error="invalid_token", resource_metadata="%s"' % where
+            return Answer(401, {"error": "invalid_token"}, {"WWW-Authenticate": challenge})
+        try:
+            message = json.loads(request.body)
+            method, params = message["method"], message.get("params", {})
+        except (KeyError, TypeError, ValueError):
+            return Answer(400, "This is no message of JSON-RPC")
+        if "id" not in message:  # a notification
+            return Answer(202, "")
+        return self.event(dict({"jsonrpc": "2.0", "id": message["id"]},
+                               **self.result(method, params)))
+
+    def result(self, method: str, params: "dict[str, Any]") -> "dict[str, Any]":
+        if method == "initialize":
+            version = params.get("protocolVersion", "2025-06-18")
+            about = {"name": "fake server", "version": "1"}
+            return {"result": {"protocolVersion": version, "capabilities": {"tools": {}},
+                               "serverInfo": about}}
+        if method == "tools/list":
+            return {"result": {"tools": [self.TOOL]}}
+        if method == "tools/call" and params.get("name") == self.TOOL["name"]:
+            name = params.get("arguments", {}).get("name", "you")
+            return {"result": {"content": [{"type": "text", "text": "Hello, %s!" % name}]}}
+        return {"error": {"code": -32601, "message": "Not known here"}}
+
+    def event(self, message: "dict[str, Any]") -> "Answer":
+        """As a server-sent event, after one that a client has to skip."""
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {}}
+        events = ["event: message\ndata: %s\n\n" % json.dumps(each)
+                  for each in (note, message)]
+        return Answer(200, ": hello\n\n" + "".join(events),
+                      {"Content-Type": "text/event-stream"})
 
 
 # ---- The API -----------------------------------------------------------------------------
@@ -724,7 +1016,7 @@ class Api:
             match = re.fullmatch(path, request.path)
             if match and (request.method in ("GET", "HEAD") or path == "/v1/echo"):
                 check_scope(grant, scope)
-                return function(request, *match.groups())
+                return function(request._replace(user=grant.user), *match.groups())
         raise Answer(404, "Resource not found")
 
     def grant(self, request: "Request") -> "Grant":
@@ -804,16 +1096,17 @@ class Api:
         )
 
     def me(self, request: "Request") -> "dict[str, Any]":
-        return self.thing("user", "ada", display_name="Ada")
+        return self.thing("user", request.user, display_name=USERS[request.user])
 
     def saved_tracks(self, request: "Request") -> "dict[str, Any]":
+        first = 1000 * list(USERS).index(request.user)  # no track is saved by both
         return self.listing(
             request,
             120,
             lambda index: {
                 "added_at": "2024-%02d-%02dT12:00:00Z"
                 % (12 - index // 10, 28 - index % 10 * 2),
-                "track": self.track(request, made_up_id(index)),
+                "track": self.track(request, made_up_id(first + index)),
             },
         )
 
@@ -915,13 +1208,19 @@ def made_up_name(seed: str) -> str:
 # ---- The pages ---------------------------------------------------------------------------
 
 
-def page(status: int, title: str, text: str, form: str = "") -> "Answer":
+def page(status: int, title: str, text: str, form: str = "", kind: str = "") -> "Answer":
     """`text` and `form` are HTML: who calls this has escaped what is in them."""
     return Answer(
         status,
-        PAGE.format(title=html.escape(title), style=STYLE, text=text, form=form),
+        PAGE.format(
+            title=html.escape(title), style=STYLE, text=text, form=form, kind=kind
+        ),
         PAGE_HEADERS,
     )
+
+
+def not_found() -> "Answer":
+    return page(404, "Not found", 'There is nothing here. <a href="/">What is here?</a>')
 
 
 PAGE = """<!doctype html>
@@ -930,7 +1229,7 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} - fake server</title>
 <style>{style}</style>
-<main>
+<main{kind}>
 <h1>{title}</h1>
 <p>{text}</p>
 {form}
@@ -941,6 +1240,9 @@ CONSENT = """<ul><li>%s</li></ul>
 <p>%s: <strong>%s</strong></p>
 <form method="post" action="/decision">
 <input type="hidden" name="transaction" value="%s">
+<label for="user">You are</label>
+<select id="user" name="user">
+%s</select>
 <button name="decision" value="deny">Deny</button>
 <button class="yes" name="decision" value="approve">Allow</button>
 </form>"""
@@ -951,25 +1253,45 @@ DEVICE_FORM = """<form action="/device">
 <button class="yes">Continue</button>
 </form>"""
 STYLE = """
-:root { color-scheme: light dark; --card: #fff; --soft: #5c6066; --yes: #14603c }
+:root { color-scheme: light dark; --card: #fff; --soft: #5c6066; --yes: #14603c;
+  --ink: #f1f3f4; --line: #d7dadd }
 @media (prefers-color-scheme: dark) {
-  :root { --card: #1e2123; --soft: #a3a9ae; --yes: #7ed3a4 }
+  :root { --card: #1e2123; --soft: #a3a9ae; --yes: #7ed3a4; --ink: #121415;
+    --line: #3c4144 }
 }
 * { box-sizing: border-box }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
   font: 1rem/1.5 system-ui, sans-serif }
 main { width: 100%; max-width: 26rem; padding: 2rem; background: var(--card);
   border: 1px solid var(--soft); border-radius: .75rem; overflow-wrap: anywhere }
-h1 { margin: 0; font-size: 1.375rem; line-height: 1.25 }
+h1, h2 { margin: 0; font-size: 1.375rem; line-height: 1.25 }
+h2 { margin: 2rem 0 .75rem; font-size: 1.125rem }
+h3 { margin: 1rem 0 0; font-size: 1rem; font-weight: 600 }
 p:empty { display: none }
+a { color: var(--yes) }
 form { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.5rem 0 }
-label, input { flex: 1 0 100% }
+label, input, select { flex: 1 0 100% }
 button { flex: 1; cursor: pointer }
-input, button { min-height: 2.75rem; padding: .5rem 1rem; font: inherit; color: inherit;
-  border: 1px solid var(--soft); border-radius: .5rem; background: var(--card) }
+input, select, button { min-height: 2.75rem; padding: .5rem 1rem; font: inherit;
+  color: inherit; border: 1px solid var(--soft); border-radius: .5rem;
+  background: var(--card) }
 .yes { border-color: var(--yes); background: var(--yes); color: var(--card) }
 :focus-visible { outline: 3px solid var(--yes); outline-offset: 2px }
 footer { color: var(--soft); font-size: .875rem }
+.wide { max-width: 56rem }
+.wide button { flex: 0 1 auto }
+dl { display: grid; grid-template-columns: minmax(8rem, 2fr) 3fr; margin: 0 }
+dt, dd { margin: 0; padding: .375rem .75rem .375rem 0; border-top: 1px solid var(--line) }
+pre, code { font: .875rem/1.5 ui-monospace, Consolas, monospace }
+pre { margin: .5rem 0; padding: .75rem 1rem; border-radius: .5rem; background: var(--ink);
+  white-space: pre-wrap }
+ol { margin: 0; padding: 0; list-style: none }
+summary { padding: .375rem .25rem; border-top: 1px solid var(--line); cursor: pointer }
+@media (max-width: 36rem) {
+  main { padding: 1.25rem }
+  dl { display: block }
+  dd { border: 0; padding-top: 0 }
+}
 """
 STYLE_DIGEST = hashlib.sha256(STYLE.encode("ascii")).digest()
 STYLE_HASH = base64.b64encode(STYLE_DIGEST).decode("ascii")
@@ -984,6 +1306,141 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",  # the address holds the state: RFC 9700 section 4.2
     **NO_STORE,
 }
+
+
+# ---- The start page ----------------------------------------------------------------------
+
+SHELL = (  # what to try: what it is, and the command lines
+    ("The program itself: a token, and a request with it",
+     """export OAUTH2_CLIENT_ID=fake-app OAUTH2_CLIENT_SECRET='fake secret/ü+%:'
+python3 oauth2min.py get {url} \\
+    {url}/v1/tracks/11dFghVXANMlKmJXsNCbNl --trace"""),
+    ("A user, who says yes in a browser",
+     """export OAUTH2_CLIENT_ID=fake-public OAUTH2_CLIENT_SECRET=
+python3 oauth2min.py login {url} --scope user-library-read
+python3 oauth2min.py get {url} {url}/v1/me"""),
+    ("The same for a device that has no browser, which shows a code",
+     """python3 oauth2min.py logout {url}
+python3 oauth2min.py login {url} --device"""),
+    ("By hand: curl does not encode the secret as RFC 6749 section 2.3.1 wants it",
+     """curl -u 'fake-app:fake+secret%2F%C3%BC%2B%25%3A' \\
+     -d grant_type=client_credentials {url}/token"""),
+)
+METHODS = {
+    "client_secret_basic": "in the header Authorization: Basic",
+    "client_secret_post": "in the form: client_id and client_secret",
+    "none": "has no secret: the form has its client_id",
+}
+ENDPOINTS = {
+    "/.well-known/oauth-authorization-server": "What this server can do (RFC 8414)",
+    "/.well-known/openid-configuration": "The same, at the address of OpenID",
+    "/authorize": "The user says yes or no (RFC 6749 section 3.1)",
+    "/token": "A code, a refresh token or a secret becomes a token (section 3.2)",
+    "/revoke": "Ends a token (RFC 7009)",
+    "/device_authorization": "A device asks for a code (RFC 8628)",
+    "/device": "The user types that code",
+    "/register": "A program registers itself (RFC 7591)",
+    "/mcp": "An MCP server, whose 401 tells where to register and to log in",
+    "/.well-known/oauth-protected-resource/mcp": "What it told (RFC 9728)",
+}
+RESOURCES = (
+    ("/v1/echo", "Your request as it came, also without a token"),
+    ("/v1/tracks/ID", "A track. An ID is any 22 letters and digits"),
+    ("/v1/artists/ID/albums", "27 albums, page by page"),
+    ("/v1/me", "The user: it takes a login"),
+    ("/v1/me/tracks", "120 saved tracks: it takes user-library-read"),
+    ("/v1/me/following?type=artist", "45 artists: it takes user-follow-read"),
+    ("/2/users/by/username/NAME", "A user, as at X"),
+    ("/2/users/NUMBER/tweets", "Posts, 900 requests in 15 minutes, as at X"),
+)
+FORGET = """<form method="post" action="/expire">
+<button>Forget all access tokens</button>
+</form>
+<p>Then each is refused with 401, as if its time were over. Refresh tokens stay.</p>"""
+OWN_PAGES = "/", "/expire", "/favicon.ico"
+
+
+def own_page(fake: "FakeServer", request: "Request") -> "Answer":
+    """What no authorization server has: the start page, and its button."""
+    if request.method == "GET" and request.path == "/":
+        return start_page(fake)
+    if request.method == "POST" and request.path == "/expire":
+        fake.expire()
+        return Answer(303, "", {"Location": "/#messages", **NO_STORE})
+    return not_found()
+
+
+def start_page(fake: "FakeServer") -> "Answer":
+    """Tells a person who opened it what is here, what to try, and what came in last."""
+    endpoints = fake._authorization_server.endpoints
+    parts = [
+        "<h2>Try it</h2>",
+        "<p>Run this in another terminal, in the folder of <code>oauth2min.py</code>. More "
+        "to try, and exercises, are in <code>examples/README.md</code>.</p>",
+        *("<h3>%s</h3>\n%s" % (title, code(commands.format(url=fake.url), "pre"))
+          for title, commands in SHELL),
+        '<h2 id="messages">The last messages</h2>',
+        '<p>The newest is the first. <a href="/">Load this page again</a> to see newer '
+        "ones. Tokens, codes and secrets are masked.</p>",
+        messages(fake.history),
+        FORGET,
+        "<h2>Clients</h2>",
+        definitions(
+            (code(client_id), METHODS.get(client["token_endpoint_auth_method"], "")
+             + secret_of(client_id))
+            for client_id, client in fake.clients.items()
+        ),
+        "<p>Each may come back to <code>/callback</code> on 127.0.0.1, [::1] or localhost, "
+        "at any port.</p>",
+        "<h2>Endpoints of the authorization server</h2>",
+        definitions(
+            (code("%s %s" % (method, path)), ENDPOINTS.get(path, ""))
+            for path, (method, _) in endpoints.items()
+            if path != "/decision"  # which only the form of the consent page knows
+        ),
+        "<h2>Scopes</h2>",
+        definitions((code(word), wish) for word, wish in SCOPES.items()),
+        "<h2>API</h2>",
+        definitions((code("GET " + path), what) for path, what in RESOURCES),
+    ]
+    text = "An authorization server and an API in one, at %s. Its users are %s." % (
+        code(fake.url),
+        " and ".join(USERS.values()),
+    )
+    title = "An OAuth 2.0 server to play with"
+    return page(200, title, text, "\n".join(parts), ' class="wide"')
+
+
+def secret_of(client_id: str) -> str:
+    """Only of those that this file makes up: another's is not ours to show."""
+    for name, _, secret in CLIENTS:
+        if name == client_id and secret:
+            return "; its secret is " + code(secret)
+    return ""
+
+
+def code(text: str, tag: str = "code") -> str:
+    return "<%s>%s</%s>" % (tag, html.escape(text), tag)
+
+
+def definitions(pairs: "Any") -> str:
+    rows = ["<dt>%s</dt>\n<dd>%s</dd>\n" % pair for pair in pairs]
+    return "<dl>\n%s</dl>" % "".join(rows)
+
+
+def messages(history: "Any") -> str:
+    rows = [
+        "<li><details>\n<summary>%s %s %d</summary>\n%s%s</details></li>\n"
+        % (
+            time.strftime("%H:%M:%S", time.localtime(exchange.time)),
+            code("%s %s" % (exchange.request.method, exchange.path)),
+            exchange.status,
+            code(readable(exchange.request_text()), "pre"),
+            code(readable(exchange.answer_text()), "pre"),
+        )
+        for exchange in reversed(history)
+    ]
+    return "<ol>\n%s</ol>" % "".join(rows) if rows else "<p>None so far.</p>"
 
 
 # ---- Connections -------------------------------------------------------------------------
@@ -1050,10 +1507,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             repeated,
         )
         answer = fake.answer(request)
+        content_type, content = answer.content()
+        fake.tell(request, answer, content)
         fake.closing.wait(answer.delay)
         self.close_connection = self.close_connection or answer.close
         if answer.raw is None:
-            self.send(answer)
+            self.send(answer, content_type, content)
         else:
             self.wfile.write(answer.raw)
         # Without the query, which may hold a code.
@@ -1061,15 +1520,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
-    def send(self, answer: "Answer") -> None:
-        body, content_type = answer.body, "text/plain; charset=utf-8"
-        if not isinstance(body, (str, bytes)):
-            body, content_type = json.dumps(body), "application/json"
-        body = body.encode("utf-8") if isinstance(body, str) else body
+    def send(self, answer: "Answer", content_type: str, content: bytes) -> None:
         headers = {
             "Date": self.date_time_string(),
             "Content-Type": content_type,
-            "Content-Length": str(len(body)),
+            "Content-Length": str(len(content)),
         }
         if self.close_connection:
             headers["Connection"] = "close"
@@ -1080,7 +1535,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(*pair)
         self.end_headers()
         if self.command != "HEAD" and answer.status not in (204, 304):
-            self.wfile.write(body)
+            self.wfile.write(content)
 
     def log_message(self, format: str, *args: "Any") -> None:
         """Says nothing, also of what http.server itself refuses."""
@@ -1091,29 +1546,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 USAGE = """\
 A fake OAuth 2.0 server, for learning and testing only: {url}
 
+Open that address in a browser: it shows what is here, and the last messages.
+
   client id     client secret           authentication
   fake-app      'fake secret/ü+%:'      client_secret_basic
   fake-post     'fake secret/ü+%:'      client_secret_post
   fake-public   (leave it unset)        none
-
-A token for the program itself, with curl, which does not encode the secret as
-RFC 6749 section 2.3.1 wants it:
-
-  curl -u 'fake-app:fake+secret%2F%C3%BC%2B%25%3A' \\
-       -d grant_type=client_credentials {url}/token
-
-The same with oauth2min, and a request with the token:
-
-  export OAUTH2_CLIENT_ID=fake-app OAUTH2_CLIENT_SECRET='fake secret/ü+%:'
-  python3 oauth2min.py get {url} \\
-       {url}/v1/tracks/11dFghVXANMlKmJXsNCbNl
-
-And for a user, who logs in with a browser:
-
-  export OAUTH2_CLIENT_ID=fake-public OAUTH2_CLIENT_SECRET=
-  python3 oauth2min.py login {url}
-  python3 oauth2min.py get {url} {url}/v1/me
 """
+
+
+def usage(url: str) -> str:
+    text = USAGE.format(url=url)
+    for title, commands in SHELL:
+        text += "\n%s:\n\n  %s\n" % (title, commands.format(url=url).replace("\n", "\n  "))
+    return text
 
 
 def main() -> None:
@@ -1125,6 +1571,7 @@ def main() -> None:
     )
     server = FakeServer(parser.parse_args().port)
     server.log = print
+    server.kept = HISTORY                       # it may run for days
     try:
         server.start()
     except OverflowError:
@@ -1135,8 +1582,7 @@ def main() -> None:
             % (server.port, error.strerror or error)
         )
     try:
-        usage = USAGE.format(url=server.url)
-        sys.stdout.buffer.write(usage.encode())         # whatever the locale
+        sys.stdout.buffer.write(usage(server.url).encode())     # whatever the locale
         sys.stdout.flush()
         while True:
             time.sleep(1)               # Windows does not hear Ctrl-C in a wait without end

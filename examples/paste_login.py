@@ -17,13 +17,14 @@ URI http://127.0.0.1/callback first, and then:
 The token is in spotify-token.json then, where spotify_library.py finds it. Or,
 without an account and without a network, against fake_server.py:
 
-    python3 examples/paste_login.py --fake"""
+    python3 examples/paste_login.py --fake  # a script is the user
+    python3 examples/paste_login.py --fake --browser  # you are it"""
 import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from common import environment, run
+from common import by_hand, environment, run, show
 from oauth2min import Client, LoginRequired
 
 SCOPE = "user-library-read user-follow-read"
@@ -49,14 +50,14 @@ def report(server, client_id, ask, store=None):
             login(spotify, ask)
         me = spotify.get("me").json()
         name = me.get("display_name") or me["id"]
-        print(f"Logged in as {name!a}.")
+        show(f"Logged in as {name}.")
 
 
 def login(spotify, ask):
-    print("There is no token yet: a browser, on whatever machine, must open an address.")
+    show("There is no token yet: a browser, on whatever machine, must open an address.")
     asked = spotify.authorization_request()
     address = ask(asked.url)
-    print("An address came back: the state in it is checked, then the code is traded.")
+    show("An address came back: the state in it is checked, then the code is traded.")
     spotify.exchange(asked, address)
 
 
@@ -66,9 +67,10 @@ def for_real():
 
 
 def with_fake(server):
-    # approve() plays the user and the browser.
-    report(server.provider("spotify"), "fake-public", server.approve)
+    # approve() plays the user and the browser: it opens the address and says yes.
+    user = ask if by_hand() else server.approve
+    report(server.provider("spotify"), "fake-public", user)
 
 
 if __name__ == "__main__":
-    run(__doc__, for_real, with_fake)
+    run(__doc__, for_real, with_fake, has_user=True)

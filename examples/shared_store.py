@@ -8,7 +8,8 @@ Register as for spotify_library.py, and run everywhere (the first one asks)
     export REDIS_URL=redis://host/ SPOTIFY_CLIENT_ID=...
     python3 examples/shared_store.py
 or, without an account, let 8 processes share a token of fake_server.py:
-    REDIS_URL=redis://localhost/ python3 examples/shared_store.py --fake"""
+    REDIS_URL=redis://localhost/ python3 examples/shared_store.py --fake
+where a script is the user; with --browser you are."""
 import contextlib
 import json
 import multiprocessing
@@ -23,7 +24,7 @@ except ImportError:
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from common import environment, run
+from common import by_hand, environment, run
 from oauth2min import Client
 
 
@@ -75,7 +76,7 @@ def with_fake(server):
         store = RedisStore("oauth2min:fake-public")
         store.redis.delete(store.key)
         store.redis.delete(store.key + ":lock")
-        work(server.metadata, "fake-public", server.browser)
+        work(server.metadata, "fake-public", True if by_hand() else server.browser)
         for _ in range(10):
             server.expire()  # now all of them meet a 401 at once
             fleet.starmap(work, [(server.metadata, "fake-public")] * 24, 1)
@@ -84,4 +85,5 @@ def with_fake(server):
 
 
 if __name__ == "__main__":
-    run(__doc__, for_real, with_fake, errors=(redis.RedisError,) if redis else ())
+    errors = (redis.RedisError,) if redis else ()
+    run(__doc__, for_real, with_fake, has_user=True, errors=errors)

@@ -14,14 +14,15 @@ URI http://127.0.0.1/callback first (no port is needed, and no secret); then:
 
 Or, without an account and without a network, against fake_server.py:
 
-    python3 examples/spotify_library.py --fake"""
+    python3 examples/spotify_library.py --fake  # a script is the user
+    python3 examples/spotify_library.py --fake --browser  # you are it"""
 import os
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from common import environment, run, show
+from common import by_hand, environment, run, show
 from oauth2min import Client
 
 SCOPE = "user-library-read user-follow-read"
@@ -61,15 +62,16 @@ def for_real():
 
 def with_fake(server):
     spotify = server.provider("spotify")
+    user = True if by_hand() else server.browser  # True opens your own browser
     with tempfile.TemporaryDirectory() as folder:
         store = os.path.join(folder, "spotify-token.json")
-        report(spotify, "fake-public", store, server.browser)
+        report(spotify, "fake-public", store, user)
         server.expire()
         show("The program again, hours later, with the refresh token from the file:")
-        report(spotify, "fake-public", store, server.browser)
+        report(spotify, "fake-public", store, user)
     grants = [form["grant_type"] for form in server.forms("/token")]
     show(f"What the token endpoint was asked for: {', '.join(grants)}.")
 
 
 if __name__ == "__main__":
-    run(__doc__, for_real, with_fake)
+    run(__doc__, for_real, with_fake, has_user=True)

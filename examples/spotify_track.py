@@ -13,7 +13,7 @@ Register a program at https://developer.spotify.com/dashboard first, and then:
 
 Or, without an account and without a network, against fake_server.py:
 
-    python3 examples/spotify_track.py --fake"""
+    python3 examples/spotify_track.py --fake [TRACK-ID]"""
 import os
 import sys
 
@@ -58,13 +58,13 @@ def for_real(track_id=TRACK):
         report(spotify, track_id)
 
 
-def with_fake(server):
+def with_fake(server, track_id=TRACK):
     secret = server.clients["fake-app"]["client_secret"]
     with Spotify(server.provider("spotify"), "fake-app", secret) as spotify:
-        report(spotify, TRACK, hours_pass=server.expire)
+        report(spotify, track_id, hours_pass=server.expire)
     tokens = len(server.forms("/token"))
     show(f"Tokens that this took: {tokens}; the first one expired.")
 
 
 if __name__ == "__main__":
-    run(__doc__, for_real, with_fake, words=1)
+    run(__doc__, for_real, with_fake, words=1, fake_words=1)

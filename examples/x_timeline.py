@@ -12,7 +12,7 @@ Register an app at https://developer.x.com for an API key and its secret; then:
     python3 examples/x_timeline.py [USERNAME]
 
 Or, without an account and without a network, against fake_server.py:
-    python3 examples/x_timeline.py --fake"""
+    python3 examples/x_timeline.py --fake [USERNAME]"""
 import itertools
 import os
 import sys
@@ -60,18 +60,18 @@ def for_real(username=USERNAME):
     report("x-app", key, secret, "x-token.json", username)
 
 
-def with_fake(server):
+def with_fake(server, username=USERNAME):
     server.rate_limit = 4  # one request for the user, three for the posts
     x = server.provider("x")
     secret = server.clients["fake-app"]["client_secret"]
     with tempfile.TemporaryDirectory() as folder:
         store = os.path.join(folder, "x-token.json")
-        report(x, "fake-app", secret, store)
+        report(x, "fake-app", secret, store, username)
         # A second run: the token is in the file, but the limit is reached.
-        report(x, "fake-app", secret, store)
+        report(x, "fake-app", secret, store, username)
     tokens = len(server.forms("/token"))
     show(f"Runs: 2, tokens: {tokens}.")
 
 
 if __name__ == "__main__":
-    run(__doc__, for_real, with_fake, words=1)
+    run(__doc__, for_real, with_fake, words=1, fake_words=1)

@@ -3,8 +3,9 @@
     .ci/browser/run.sh           installs what it takes and runs this file
 
 INTEROP_DIR names the folder with oidc-provider, BROWSER_DIR the one with browser.key and
-browser.pem, SCREENSHOTS the one that the pictures go to. After each test it is checked that
-the browser asked nobody but the server and the listener, and what it wrote to its console.
+browser.pem, SCREENSHOTS the one that the pictures go to, and AXE the script of axe-core. After
+each test it is checked that the browser asked nobody but the server and the listener, and what
+it wrote to its console.
 """
 
 import base64
@@ -28,12 +29,14 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "examples")]
 
+import common  # noqa: E402
+import web_app  # noqa: E402
 from fake_server import FakeServer  # noqa: E402
 from oauth2min import AuthorizationError, Client, TokenError  # noqa: E402
 
@@ -184,8 +187,9 @@ class Browser:
             except WebDriverException as error:
                 self.assertIn("ERR_CONNECTION_REFUSED", str(error))
 
-    def check_page(self, name):
-        """Fit for who cannot see it, for a phone, for light and dark; with pictures."""
+    def check_page(self, name, whole=False):
+        """Fit for who cannot see it, for a phone, for light and dark; with pictures, of
+        the whole page or of what is first seen."""
         page = driver.execute_script(PAGE)
         self.assertTrue(page.pop("title"))
         self.assertEqual(
@@ -196,7 +200,8 @@ class Browser:
                 "Emulation.setEmulatedMedia",
                 features=[{"name": "prefers-color-scheme", "value": scheme}],
             )
-            self.picture(name + "-" + scheme)
+            self.picture(name + "-" + scheme, whole)
+            self.assertEqual(findings(), [], (name, scheme))
             for text, contrast in driver.execute_script(CONTRAST):
                 self.assertGreaterEqual(contrast, 4.5, (scheme, text))
         cdp("Emulation.setEmulatedMedia", features=[])
@@ -209,15 +214,16 @@ class Browser:
                 mobile=True,
             )
             if width == 360:
-                self.picture(name + "-phone")
+                self.picture(name + "-phone", whole)
+                self.assertEqual(findings(), [], (name, "phone"))
             size = driver.execute_script(
                 "return [innerWidth, document.documentElement.scrollWidth]"
             )
             self.assertEqual(size, [width, width])
         cdp("Emulation.clearDeviceMetricsOverride")
 
-    def picture(self, name):
-        data = cdp("Page.captureScreenshot", format="png")["data"]
+    def picture(self, name, whole=False):
+        data = cdp("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
         with open(os.path.join(os.environ["SCREENSHOTS"], name + ".png"), "wb") as file:
             file.write(base64.b64decode(data))
 
@@ -236,16 +242,29 @@ def cdp(method, **parameters):
     return driver.execute_cdp_cmd(method, parameters)
 
 
+def findings():
+    """What axe-core finds on the page, by all of its rules."""
+    with open(os.environ["AXE"], encoding="utf-8") as file:
+        driver.execute_script(file.read())
+    return driver.execute_async_script(FINDINGS)
+
+
 def origin(url):
     return "%s://%s" % urlsplit(url)[:2]
 
+
+FINDINGS = """
+const done = arguments[0];
+axe.run(document, {rules: {"target-size": {enabled: true}}}).then(result => done(
+    result.violations.map(
+        rule => rule.id + ": " + rule.nodes.map(node => node.html).join(" "))));"""
 
 PAGE = """
 const count = selector => document.querySelectorAll(selector).length;
 const named = element => element.labels && element.labels.length || element.innerText;
 return {title: document.title, lang: document.documentElement.lang, h1: count("h1"),
         main: count("main"), scripts: count("script"), unnamed: Array.from(
-            document.querySelectorAll("button, input:not([type=hidden])")).filter(
+            document.querySelectorAll("button, select, input:not([type=hidden])")).filter(
                 element => !named(element)).length};"""
 
 # [text, contrast] of each element with text of its own: WCAG 2.2, success criterion 1.4.3.
@@ -321,8 +340,8 @@ class Fake(Browser, unittest.TestCase):
     def test_approve_with_the_keyboard_alone(self):
         login = self.login()
         driver.get(login.url)
-        for key, label in (Keys.TAB, "Deny"), (Keys.TAB, "Allow"):
-            webdriver.ActionChains(driver).send_keys(key).perform()
+        for label in "Ada\nGrace", "Deny", "Allow":
+            webdriver.ActionChains(driver).send_keys(Keys.TAB).perform()
             self.assertEqual(driver.switch_to.active_element.text, label)
         webdriver.ActionChains(driver).send_keys(Keys.ENTER).perform()
         self.shows(SUCCESS)
@@ -529,6 +548,63 @@ class Fake(Browser, unittest.TestCase):
         self.assertEqual(len(self.server.requests), before)
         self.expected = lambda message: "Content Security Policy" in message
 
+    def test_the_start_page(self):
+        client = self.client()
+        login = self.login(client)
+        driver.get(login.url)
+        self.press("Allow")
+        self.shows(SUCCESS)
+        login.result()
+        client.get("me")
+        driver.get(self.issuer)
+        self.shows("An OAuth 2.0 server to play with")
+        self.assertIn("default-src 'none'",
+                      self.headers(self.issuer)["content-security-policy"])
+        for summary in driver.find_elements(By.TAG_NAME, "summary")[:2]:
+            summary.send_keys(Keys.ENTER)           # with the keyboard, as with a mouse
+        shown = driver.find_element(By.TAG_NAME, "ol").text
+        self.assertIn("Authorization: Bearer ***", shown)
+        self.assertIn('"refresh_token": "***"', shown)
+        for secret in client.token.access_token, client.token.refresh_token:
+            self.assertNotIn(secret, driver.page_source)
+        self.check_page("start", whole=True)
+        self.press("Forget all access tokens")
+        self.wait(lambda: driver.current_url.endswith("#messages"))
+        client.get("me")
+        self.assertEqual(self.server.forms()[-1]["grant_type"], "refresh_token")
+        driver.get(self.issuer + "/nothing")
+        self.shows("Not found")
+        self.check_page("not-found")
+        driver.find_element(By.LINK_TEXT, "What is here?").click()
+        self.shows("An OAuth 2.0 server to play with")
+
+    def test_the_web_application(self):
+        app = web_app.App(self.server.metadata, "fake-public")
+        with app.client, common.web_server(app, 0) as server:
+            app.url = "http://127.0.0.1:%d" % server.server_port
+            self.origins.add(app.url)
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            try:
+                driver.get(app.url)
+                self.check_page("web-app")
+                driver.find_element(By.LINK_TEXT, "Log in").click()
+                you_are = Select(driver.find_element(By.ID, "user"))
+                you_are.select_by_visible_text("Grace")
+                self.press("Allow")
+                self.shows("Grace saved last")
+                self.assertEqual(len(driver.find_elements(By.CSS_SELECTOR, "ol > li")), 5)
+                self.check_page("web-app-list")
+                self.press("Log out")
+                self.shows("You are logged out")
+                driver.find_element(By.LINK_TEXT, "Log in").click()
+                self.press("Deny")
+                self.shows("That did not work")
+                self.check_page("web-app-denied")
+            finally:
+                server.shutdown()
+                thread.join()
+
     def test_the_device_pages(self):
         self.server.device_interval = 0.2
         client = self.client(grant_type=DEVICE)
@@ -687,7 +763,7 @@ def give_up():
 
 
 if __name__ == "__main__":
-    watch = threading.Timer(110, give_up)       # a deadlock must not last for ever
+    watch = threading.Timer(220, give_up)       # a deadlock must not last for ever
     watch.daemon = True
     watch.start()
     unittest.main(buffer=True)  # what login() tells the user stays out of the report

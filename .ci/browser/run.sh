@@ -7,7 +7,8 @@
 # FOLDER keeps the virtual environment with selenium and gets the screenshots; without one a
 # temporary folder is used and removed. INTEROP is a folder that .ci/interop/run.sh has filled;
 # without one npm installs oidc-provider into FOLDER. The ARGUMENTS are for unittest. Needs
-# Python 3.10, node, npm and openssl; Chromium comes from Debian (apt-get) where it is missing.
+# Python 3.10, node, npm and openssl. axe-core, which finds what is a hurdle for people who cannot
+# see or cannot use a mouse, comes from npm; Chromium from Debian (apt-get) where it is missing.
 # Nothing listens but on the loopback.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -48,12 +49,20 @@ else
     quietly npm install --no-audit --no-fund --ignore-scripts --no-package-lock --loglevel=error
 fi
 
+if ! [ -f "$folder/axe/node_modules/axe-core/axe.min.js" ]; then
+    mkdir -p "$folder/axe"
+    cd "$folder/axe"
+    quietly npm install --no-audit --no-fund --ignore-scripts --no-package-lock \
+        --loglevel=error axe-core
+fi
+AXE=$folder/axe/node_modules/axe-core/axe.min.js
+
 # What a user sees most often: an https server that sends the browser to http on the loopback.
 quietly openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=browser test" \
     -addext "subjectAltName=DNS:localhost" \
     -addext "keyUsage=critical,digitalSignature,keyCertSign" \
     -keyout "$folder/browser.key" -out "$folder/browser.pem"
 
-export INTEROP_DIR BROWSER_DIR="$folder" SCREENSHOTS="${SCREENSHOTS:-$folder}"
+export INTEROP_DIR AXE BROWSER_DIR="$folder" SCREENSHOTS="${SCREENSHOTS:-$folder}"
 mkdir -p "$SCREENSHOTS"
 "$folder/venv/bin/python" -B -W error "$here/browser.py" "$@" </dev/null
