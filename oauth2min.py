@@ -5,7 +5,7 @@
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
 # pyright: reportPossiblyUnboundVariable=false, reportUnsupportedDunderAll=false
-# ruff: noqa: BLE001, I001, PYI034, SIM905, UP006, UP007, UP035, UP041, UP045
+# ruff: noqa: BLE001, I001, PLE0605, PYI034, SIM905, UP006, UP007, UP035, UP041, UP045
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
@@ -240,8 +240,8 @@ class Client:
         sent = {**content_type, **self._headers, **_own_headers(headers)}
         if "Range" not in sent:  # a part of the compressed bytes would be useless
             sent.setdefault("Accept-encoding", "gzip")
-        request = _Request(method, _absolute(self._base_url, url, params), sent, body)
-        return self._http.read(self._send(request), MAX_CONTENT)
+        return self._http.read(self._send(_Request(
+            method, _absolute(self._base_url, url, params), sent, body)), MAX_CONTENT)
 
     def open(self, url: "str | Request") -> "HTTPResponse":
         """The answer as a stream, as from `urllib.request.urlopen`: for what is too large
@@ -778,8 +778,8 @@ def _is_refusal(answer, fields, word):
     status = answer.status_code
     is_client = word == "invalid_client" or not word and re.match(
         "(?i)basic", answer.headers.get("WWW-Authenticate", ""))
-    is_silent = status != 200 and answer.headers.get("Content-Length") == "0"
-    is_own = is_silent or fields and " " not in word
+    is_own = fields and " " not in word or re.fullmatch(  # or an error without a word
+        "4.. 0", f"{status} {answer.headers.get('Content-Length')}")
     return is_own and not is_client and status in (200, 400, 401, 403)
 
 # --- Token file -------------------------------------------------------------------------
@@ -1220,9 +1220,10 @@ class _Request(Request):
 
     def with_bearer(self, access_token):
         """The same request with a token (RFC 6750 section 2.1)."""
-        headers = {**self.unredirected_hdrs, "Authorization": f"Bearer {access_token}"}
-        return _Request(self.method, self.full_url, headers, self.data,
-                        (*self.secrets, access_token))
+        return _Request(
+            self.method, self.full_url,
+            {**self.unredirected_hdrs, "Authorization": f"Bearer {access_token}"},
+            self.data, (*self.secrets, access_token))
 
     def is_repeatable(self):
         """Whether the body can be sent twice: a file or an iterator is used up."""
@@ -1557,6 +1558,8 @@ class _Connection:
         except BaseException:
             self.close()
             raise
+        # If a file became shorter meanwhile, the next request would be taken for its rest.
+        answer.will_close = answer.will_close or not request.is_repeatable()
         answer.connection = self
         answer.url = request.full_url
         answer.msg = answer.reason  # as urlopen has it
@@ -2364,10 +2367,8 @@ def _logout(options, server):
     """Revokes the token and forgets it, which is a success also if the server does not
     confirm."""
     with _client(options, server) as client:
-        if client.logout():
-            _say("Revoked and forgotten.")
-        else:
-            _say("Forgotten here. The server did not confirm: a token lives until its end.")
+        text = "Forgotten here. The server did not confirm: a token lives until its end."
+        _say("Revoked and forgotten." if client.logout() else text)
 
 _COMMANDS = {"login": _login, "get": _get, "token": _print_token, "logout": _logout}
 

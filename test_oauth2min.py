@@ -1974,7 +1974,7 @@ class RenewalTest(ServerCase):
 
     def test_a_body_that_cannot_be_sent_twice_gets_its_401_the_next_a_new_token(self):
         refusal = b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
-        raw = self.start_raw_server([refusal, OK])
+        raw = self.start_raw_server([refusal], [OK])
         client = self.client(base_url=raw.url)
 
         def upload():
@@ -5210,7 +5210,7 @@ class KeepAliveTest(ServerCase):
         with open(self.path("file"), "rb") as file:
             file.read(1)  # what was read before is not a part of it
             bodies = file, iter([b"a", b"bc"]), io.BytesIO(b"abc"), pipe, b"abc"
-            raw, client = self.raw_server_and_client([OK] * len(bodies))
+            raw, client = self.raw_server_and_client(*([OK] for _ in bodies))
             for data in bodies:
                 request = urllib.request.Request(raw.url + "/x", data, method="PUT")
                 with client.open(request) as answer:
@@ -5220,7 +5220,6 @@ class KeepAliveTest(ServerCase):
             lengths = re.findall(rb"(?i)\r\nContent-Length: ([0-9]+)", head)
             self.assertEqual(lengths, [b"%d" % len(body)])
             self.assertEqual(body.strip(), b"abc")
-        self.assertEqual(raw.accepted, 1)
 
     def test_an_address_without_a_path_asks_for_the_root(self):
         raw, client = self.raw_server_and_client([OK] * 3)
@@ -5240,13 +5239,31 @@ class KeepAliveTest(ServerCase):
                 self.seek(position)
                 return block
 
-        raw, client = self.raw_server_and_client([OK] * 3)
+        raw, client = self.raw_server_and_client([OK] * 3, [OK])
         request = urllib.request.Request(raw.url + "/x", Log(b"abc"), method="PUT")
         with client.open(request) as answer:
             answer.read()
         client.get("y")
         heard = [request.partition(b" HTTP")[0] for _, request in raw.heard]
         self.assertEqual(heard, [b"PUT /x", b"GET /y"])
+
+    def test_a_file_that_became_shorter_does_not_take_the_next_request_for_its_rest(self):
+        class Log(io.BytesIO):
+            def read(self, size=-1):
+                return super().read(size)[:1]
+
+        def answer_early(connection, request):
+            connection.sendall(OK)
+
+        raw, client = self.raw_server_and_client([answer_early], [OK])
+        raw.read_request = lambda file: b"".join(iter(file.readline, b"\r\n"))
+        body = Log(b"a")
+        body.seek = lambda *_: 400  # as it was when its length was measured
+        request = urllib.request.Request(raw.url + "/x", body, method="PUT")
+        with client.open(request) as answer:
+            answer.read()
+        client.get("y")
+        self.assertEqual(raw.accepted, 2)
 
     def test_a_body_that_is_no_bytes_is_a_type_error_that_sends_nothing(self):
         raw, client = self.raw_server_and_client(*[[OK]] * 6)

@@ -391,7 +391,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "if True:", "two threads and"),
     ("the same thread may come in twice",
      "if self.store is None or self.inside == process:", "if self.store is None:", "signals"),
-    ("the same thread may have the lock twice", "threading.RLock()", "threading.Lock()", "signals"),
+    ("the same thread may have the lock twice",
+     "threading.RLock()", "threading.Lock()", "signals"),
     ("whoever comes after is not inside", """            finally:
                 self.inside = None""", """            finally:
                 pass""", ""),

@@ -74,9 +74,11 @@ Issue = namedtuple("Issue", "family end is_over is_used by is_saved is_lost keep
 # that the API took from it.
 Proc = namedtuple("Proc", "spec node threads is_here seen renewals accepted")
 # flight: of its token request: None, "sent", or the answer on its way. calls: the access
-# tokens that it sent to the API in this action. since: when it decided on one. The others are what it met in this action.
+# tokens that it sent to the API in this action. since: when it decided on one. The others
+# are what it met in this action.
 Thread = namedtuple(
-    "Thread", "flight calls saw_nothing saw_good trouble no_store was_refused waited stranger since"
+    "Thread",
+    "flight calls saw_nothing saw_good trouble no_store was_refused waited stranger since",
 )
 IDLE = Thread(None, (), False, False, False, False, False, False, False, 0)
 Reply = namedtuple("Reply", "status fields serial")
