@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
-# mypy: no-check-untyped-defs, no-warn-return-any
+# mypy: no-check-untyped-defs, no-warn-return-any, disable-error-code="arg-type"
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
 # pyright: reportPossiblyUnboundVariable=false, reportUnsupportedDunderAll=false
+# pyright: reportOperatorIssue=false, reportReturnType=false
 # ruff: noqa: BLE001, I001, PLE0605, PYI034, SIM905, UP006, UP007, UP035, UP041, UP045
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 

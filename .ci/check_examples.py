@@ -47,7 +47,7 @@ class ExamplesTest(Case):
     PUBLIC = re.compile("(?:code_challenge|state)=[A-Za-z0-9_-]+")
 
     # The address of a login, and the sentence after it.
-    ADDRESS = r"(https?://\S+/authorize\?\S+)\n\n.+\n"
+    ADDRESS = r"(https?://\S+/authorize\?\S+)\n"
 
     ALL = (
         "quickstart.py",

@@ -26,7 +26,6 @@ import oauth2min  # noqa: E402
 from fake_server import FakeServer  # noqa: E402
 
 SECRET = "in ASCII, for any locale"
-VERSION = "oauth2min %s\n" % oauth2min.__version__
 TOKEN = r"\A[\w-]{20,}\n\Z"
 TRACK = "tracks/11dFghVXANMlKmJXsNCbNl"
 
@@ -92,7 +91,6 @@ class Alone(Case):
         as_script = ("oauth2min.py",)
         as_module = ("-m", "oauth2min")
         for program in as_script, as_module:
-            self.assertEqual(self.python(*program, "--version"), VERSION)
             token = self.python(*program, "token", self.server.url)
             self.assertRegex(token, TOKEN)
         url = self.server.url + "/v1/" + TRACK
@@ -156,7 +154,7 @@ class Without(Case):
         store = "store = %r" % self.path
         status, out, said = self.without("fcntl", store, self.ASK)
         self.assertEqual((status, out), (0, "True\n"))
-        warning = "RuntimeWarning: cannot lock the token file %s .*\n" % self.path
+        warning = "RuntimeWarning: %s has no lock .*\n" % self.path
         self.assertRegex(said, warning)
         self.assertTrue(os.path.exists(self.path))
 
@@ -381,7 +379,6 @@ class Packages(Case):
         command = [os.path.join(folder, "bin", "oauth2min")]
         module = [os.path.join(folder, "bin", "python"), "-m", "oauth2min"]
         for program in command, module:
-            self.assertEqual(self.good(folder, *program, "--version"), VERSION)
             token = self.good(folder, *program, "token", self.server.url)
             self.assertRegex(token, TOKEN)
 
