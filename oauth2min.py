@@ -654,9 +654,11 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
 def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
-    address = response.partition("?")[0]
-    is_elsewhere = address and "=" not in address and address not in (
-        asked.redirect_uri.partition("?")[0], urlsplit(asked.redirect_uri).path)
+    # A browser adds a slash to an address without a path.
+    address = response.partition("?")[0].rstrip("/")
+    is_elsewhere = "=" not in address.partition("://")[0] and address not in (
+        "", asked.redirect_uri.partition("?")[0].rstrip("/"),
+        urlsplit(asked.redirect_uri).path.rstrip("/"))
     if (fields is None or is_elsewhere
             or asked.url.partition("?")[0] != _absolute(
                 None, server.endpoint("authorization_endpoint")).partition("?")[0]):
@@ -679,7 +681,7 @@ def _is_from(server, fields):
     theirs = fields.get("iss")
     issuer = server.get("issuer")
     if theirs is None:
-        return "error" in fields or not _promises_iss(server)
+        return fields.get("error") or not _promises_iss(server)
     if issuer:
         return theirs == issuer
     return _scheme_and_host(theirs) in [
@@ -815,8 +817,10 @@ class TokenFile:
                              f"({error.strerror})")
         record = _json(content)
         if record is None and content.strip():
-            os.replace(self.path, f"{self.path}.damaged")
-            raise StoreError(f"{self.path} is damaged and now {self.path}.damaged: log in")
+            if content[:1] in b"{\0":  # else it was never ours
+                os.replace(self.path, f"{self.path}.damaged")
+            raise StoreError(f"{self.path} is no token file, or damaged and now called "
+                             f"{self.path}.damaged: name another, or log in again")
         return record
 
     def save(self, record: "Dict[str, Any] | None") -> None:
@@ -840,11 +844,7 @@ class TokenFile:
                 except OSError as error:
                     if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                         raise  # a file system that cannot is no reason not to save
-            try:
-                os.replace(new, self.path)
-            except OSError:  # it is a mount point, or open on Windows: written in place
-                import shutil
-                shutil.copyfile(new, self.path)
+            os.replace(new, self.path)
         finally:
             _remove(new)  # it is only there if something failed, as on a full disk
 
@@ -962,9 +962,9 @@ class _Callback:
                 raise LoginRequired(
                     f"nobody logged in for {seconds:g} seconds: try again; check client_id,"
                     " redirect_uri and scope; or use authorization_request(), exchange()")
-            # Who waits, at one or the other; or nobody, for 10 ms.
-            for listener in select.select(self.listeners, [], [], 0.01)[0]:
-                listener.handle_request()
+            time.sleep(0.001)
+            for listener in self.listeners:
+                listener.handle_request()  # of one who waits; or of nobody, after 3 ms
             more = _typed()
             typed += more
             # An address with line breaks in it comes in pieces: wait for the last one.
@@ -1000,7 +1000,7 @@ def _listener(callback, address, port):
             pass  # a stranger may send anything, and hang up at any moment
 
     listener = Listener((address, port), _handler(callback))
-    listener.socket.settimeout(0.01)  # who hung up in the queue would hold up accept()
+    listener.socket.settimeout(0.003)  # who hung up in the queue would hold up accept()
     return listener
 
 def _handler(callback):
@@ -1371,7 +1371,7 @@ def _response_error(request, response):
 def _explanation(text):
     """What the JSON of an error says; None if it says nothing under such a name."""
     for names in "error_description|message|detail", "title|errors?":
-        found = re.search(rf'(?s)"(?:{names})"\s*:\s*\[?\s*({_QUOTED})', text)
+        found = re.search(rf'(?s)"(?:{names})"[\s:[]*({_QUOTED})', text)
         if found:
             return _json(found.group(1))
     return None
@@ -2269,12 +2269,12 @@ def main(argv: "List[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Results go to stdout, all else to stderr.
     Returns the exit status: 0 if all is well, 1 if the command failed (one line says why,
     and what to do next), 2 if the command line is wrong, 130 after Ctrl-C."""
-    if argv is None:  # in UTF-8, whatever the locale says, which may be C
-        argv = [os.fsencode(word).decode() for word in sys.argv[1:]]
-    if "--help" in argv:
-        print(_USAGE % ", ".join(PROVIDERS))
-        return 0
     try:
+        if argv is None:  # in UTF-8, whatever the locale says, which may be C
+            argv = [os.fsencode(word).decode() for word in sys.argv[1:]]
+        if "--help" in argv:
+            print(_USAGE % ", ".join(PROVIDERS))
+            return 0
         command, options, words = _parsed(*argv)
     except ValueError as error:
         _say(f"usage: oauth2min COMMAND SERVER ...\n{error}; see oauth2min --help")
@@ -2317,7 +2317,7 @@ def _parsed(name="", *words):
             options.setdefault("-X", "POST")
         return _COMMANDS[name], options, words
     except (getopt.GetoptError, ValueError) as error:
-        raise ValueError(f"{usage}oauth2min: {error}") from None
+        raise ValueError(f"{usage}oauth2min: {error}")
 
 def _login(options, server):
     """Logs a user in, if no good token of an earlier login is stored. The file may hold the
@@ -2368,8 +2368,8 @@ def _logout(options, server):
     """Revokes the token and forgets it, which is a success also if the server does not
     confirm."""
     with _client(options, server) as client:
-        text = "Forgotten here. The server did not confirm: a token lives until its end."
-        _say("Revoked and forgotten." if client.logout() else text)
+        _say("Revoked and forgotten." if client.logout() else
+             "Forgotten here. The server did not confirm: a token lives until its end.")
 
 _COMMANDS = {"login": _login, "get": _get, "token": _print_token, "logout": _logout}
 

@@ -47,7 +47,7 @@ class ExamplesTest(Case):
     PUBLIC = re.compile("(?:code_challenge|state)=[A-Za-z0-9_-]+")
 
     # The address of a login, and the sentence after it.
-    ADDRESS = r"(https?://\S+/authorize\?\S+)\n"
+    ADDRESS = r"(https?://\S+/authorize\?\S+)\n\n"
 
     ALL = (
         "quickstart.py",
@@ -59,7 +59,8 @@ class ExamplesTest(Case):
         "shared_store.py",
         "doctor.py",
     )
-    FOR_A_CLASS = ("classroom.py",)  # which Ctrl-C does not end, as it is a prompt
+    # A prompt, which Ctrl-C does not end; and what needs a key, or an address.
+    MORE = ("classroom.py", "service_account.py", "mcp_login.py")
 
     def start_example(self, name, *arguments, warn="error", **variables):
         """Starts it; returns a function that gives what it wrote to stdout and stderr,
@@ -204,6 +205,13 @@ class ExamplesTest(Case):
                 # Only its login shows a URL there.
                 self.assertEqual(err != "", name == "spotify_library.py")
 
+    def test_a_program_with_a_key_and_one_for_an_mcp_server(self):
+        out, err = self.start_example("service_account.py", "--fake")()
+        self.assertRegex(out, r"Tokens: jwt-bearer, jwt-bearer[.]\n$")
+        self.assertEqual(err, "")
+        out, _ = self.start_example("mcp_login.py", "--fake")()
+        self.assertIn("Hello, Ada!", out)
+
     def test_what_comes_after_fake_counts(self):
         out, _ = self.start_example("x_timeline.py", "--fake", "somebody")()
         self.assertRegex(out, "(?s)^somebody: .*tokens: 1[.]")
@@ -212,7 +220,7 @@ class ExamplesTest(Case):
 
     def test_unknown_words_get_the_docstring_and_status_2(self):
         """A slip must not go to the real service: there is no way to any here."""
-        for name in self.ALL + self.FOR_A_CLASS:
+        for name in self.ALL + self.MORE:
             alone = "--browser" if name != "quickstart.py" else "--fake"
             for words in (
                 [alone],
@@ -393,7 +401,7 @@ class ExamplesTest(Case):
                 self.assertRegex(ended, "^Set %s .{0,40}$" % missing)
 
     def test_help_is_the_docstring_and_needs_nothing(self):
-        for name in self.ALL + self.FOR_A_CLASS:
+        for name in self.ALL + self.MORE:
             docstring = self.docstring_of(name)
             with self.subTest(name):
                 for option in "-h", "--help":
@@ -403,7 +411,7 @@ class ExamplesTest(Case):
                 self.assertLess(max(map(len, docstring.splitlines())), 80)
 
     def test_each_is_short_and_narrow(self):
-        for name in self.ALL + self.FOR_A_CLASS:
+        for name in self.ALL + self.MORE:
             with self.subTest(name), open(
                 os.path.join(ROOT, "examples", name), encoding="utf-8"
             ) as file:
@@ -480,7 +488,7 @@ class ExamplesTest(Case):
         asked = self.asked(end)
         answer = "?error=access_denied&state=" + asked["state"]
         fetch("GET", asked["redirect_uri"] + answer)
-        self.assertRegex(end(1)[1], r"^access_denied: .*\n$")
+        self.assertRegex(end(1)[1], r"^\n?access_denied.*\n$")
 
 
 class WebAppTest(ServerCase):

@@ -84,6 +84,7 @@ class ExercisesTest(unittest.TestCase):
                     test = parser.get_doctest(block, names, name, "examples/README.md", 0)
                     shown: List[str] = []
                     runner.run(test, out=shown.append, clear_globs=False)
+                    self.maxDiff = None
                     self.assertEqual("".join(shown), "")
                     ran += 1
                 self.assertEqual(server.unasked(), [])

@@ -66,3 +66,4 @@ quietly openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=browser tes
 export INTEROP_DIR AXE BROWSER_DIR="$folder" SCREENSHOTS="${SCREENSHOTS:-$folder}"
 mkdir -p "$SCREENSHOTS"
 "$folder/venv/bin/python" -B -W error "$here/browser.py" "$@" </dev/null
+"$folder/venv/bin/python" -B -W error "$here/neighbour.py" </dev/null
