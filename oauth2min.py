@@ -160,7 +160,7 @@ class Token(namedtuple("Token",
                    fields.get("token_type") or "Bearer",
                    _seconds(fields.get("expires_at"), life and time.time() + life),
                    fields.get("refresh_token"), " ".join(map(str, scope)) or None,
-                   dict(fields))
+                   fields)
 
     def __repr__(self) -> str:
         return f"<Token expires_at={self.expires_at} scope={self.scope!r}>"
@@ -356,8 +356,6 @@ class Client:
         uri = _redirect_uri(redirect_uri or self._redirect_uri, self._http.allow_http)
         form = {"response_type": "code", "redirect_uri": uri, "state": state}
         if self._server.get("pkce", True):
-            _require("S256" in self._server.get("code_challenge_methods_supported", "S256"),
-                     "this server has no S256 for PKCE: write 'pkce': False into its dict")
             verifier = secrets.token_urlsafe(32)
             digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
             form["code_challenge"] = digest.decode().rstrip("=")
@@ -449,9 +447,8 @@ class Client:
                 return answer
             error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
-            is_home = "Authorization" in request.unredirected_hdrs
-            is_new = time.monotonic() < keeper.unproven.get(access_token, 0)
-            if answer.code != 401 or not is_home or is_new:
+            if (answer.code != 401 or "Authorization" not in request.unredirected_hdrs
+                    or time.monotonic() < keeper.unproven.get(access_token, 0)):
                 raise error
             try:
                 kept = keeper.good(self.request_token, access_token)
@@ -655,10 +652,10 @@ def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked.state, response)
     # A browser adds a slash to an address without a path.
+    expected = asked.redirect_uri.partition("?")[0].rstrip("/")
     address = response.partition("?")[0].rstrip("/")
     is_elsewhere = "=" not in address.partition("://")[0] and address not in (
-        "", asked.redirect_uri.partition("?")[0].rstrip("/"),
-        urlsplit(asked.redirect_uri).path.rstrip("/"))
+        "", expected, urlsplit(expected).path)
     if (fields is None or is_elsewhere
             or asked.url.partition("?")[0] != _absolute(
                 None, server.endpoint("authorization_endpoint")).partition("?")[0]):
@@ -747,7 +744,7 @@ class _Endpoints:
         if method is None and self.client_secret:
             known = re.findall("client_secret_(?:basic|post)",
                                f"{self.get('token_endpoint_auth_methods_supported')}")
-            method = [*known, AUTH_METHODS[0]][0]  # in the server's order
+            method = (known or AUTH_METHODS)[0]  # in the server's order
         if method == "client_secret_basic":
             # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
             text = f"{quote(self.client_id, '~')}:{quote(self.client_secret or '', '~')}"
@@ -800,6 +797,9 @@ class TokenFile:
         path = os.path.expanduser(path)
         # A symbolic link stays one, its target is replaced.
         self.path = os.path.realpath(path)
+        _require(not os.path.islink(path)
+                 or not os.stat(os.path.dirname(path) or ".").st_mode & 2,
+                 f"{path!r} is a link in a folder that others can write to")
         is_other = os.path.exists(self.path) and not os.path.isfile(self.path)
         _require(not is_other and not path.startswith("~"),
                  f"{path!r} is no path of a file, or there is no home directory")
@@ -845,6 +845,12 @@ class TokenFile:
                     if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                         raise  # a file system that cannot is no reason not to save
             os.replace(new, self.path)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            import shutil
+            shutil.copyfile(new, self.path)  # it is a mount point, as in a container
+            warnings.warn(f"{self.path} is written in place", RuntimeWarning, stacklevel=4)
         finally:
             _remove(new)  # it is only there if something failed, as on a full disk
 
@@ -1108,35 +1114,27 @@ def _typed():
     return os.read(file, _BLOCK).decode("utf-8", "replace")
 
 def _pasted(typed, asked, server):
-    """The answer in what was typed: an address, its query, code#state or, where PKCE does
-    what `state` would do and no issuer is promised, the code alone. "" if there is none."""
+    """The answer in what was typed: an address, its query or, where PKCE does what `state`
+    would do and no issuer is promised, the code alone. "" if there is none."""
     line = "".join(typed.split())
     if _answer_to(asked.state, line):
         return line
-    code, _, state = line.partition("#")
-    is_safe = asked.code_verifier and not _promises_iss(server) and not state
-    is_code = asked.redirect_uri.startswith("urn:") or len(code) > 15
-    if (is_code and re.fullmatch("[^=?&:]+={0,2}", code)
-            and (is_safe or state == asked.state)):
-        return _form({"code": unquote(code), "state": asked.state})
+    if (asked.code_verifier and not _promises_iss(server)
+            and re.fullmatch("[^=?&:#]{16,}={0,2}", line)):
+        return _form({"code": unquote(line), "state": asked.state})
     return ""
-
-def _printable(url):
-    """An address out of an answer, for a terminal, which would obey what cannot be printed.
-    UnsafeURL: there is none, or it could open a file."""
-    url = "".join(filter(str.isprintable, str(url)[:2000]))
-    _origin(url)
-    return url
 
 def _device_token(fields, open_browser, timeout, ask):
     """The device grant (RFC 8628): the user types a short code on another device, and we
     ask the token endpoint again and again whether that has happened. `fields` is the answer
     of the device authorization endpoint. LoginRequired: the time is over."""
-    url = fields.get("verification_uri") or fields.get("verification_url")  # Google's
-    complete = _printable(fields.get("verification_uri_complete", url))
-    _say(f"To log in, type the code {_one_line(fields['user_code'])} at\n\n"
-         f"{_printable(url)}\n\nin any browser, or open this address:\n\n{complete}\n")
-    _browse(complete, open_browser or False)
+    # The latter is Google's. A terminal would obey what cannot be printed.
+    url = str(fields.get("verification_uri") or fields.get("verification_url"))
+    url = "".join(filter(str.isprintable, url[:2000]))
+    _origin(url)  # UnsafeURL: there is none, or it could open a file
+    _say(f"To log in, type the code {_one_line(fields['user_code'])} at\n\n{url}\n\nin any "
+         "browser.\n")
+    _browse(url, open_browser or False)
     interval = max(MIN_INTERVAL, _seconds(fields.get("interval"), 5))
     life = _seconds(fields.get("expires_in"), LOGIN_TIME)
     deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
@@ -1200,7 +1198,7 @@ class Response(namedtuple("Response", "status_code headers url content")):
         the server names. ValueError: it is not JSON."""
         for text in self.content, self.text:
             with suppress(ValueError, RecursionError):
-                return json.loads(text)
+                return json.loads(text, parse_int=_integer)
         raise ValueError(f"{_scheme_and_host(self.url)} answered {self.status_code}, but "
                          "that is not JSON: is this the right address?")
 
@@ -1297,7 +1295,7 @@ class _HTTP:
         """The whole answer. URLError: it is cut short, or larger than so many bytes. Where
         the status says all, a body that is broken or short costs nothing."""
         content = io.BytesIO()  # it gives its bytes away without making a copy of them
-        with answer, suppress(() if answer.code < 300 else URLError):
+        with answer, suppress(() if answer.code < 301 else URLError):
             for part in _decoded(answer):
                 content.write(part)
                 if content.tell() > limit:
@@ -1788,7 +1786,7 @@ def _network_error(error, request):
     kind = type(error)
     if not isinstance(error, OSError) or kind is _BadAnswer:
         kind = OSError
-        advice = "that is no HTTP, or broke off: check the address, or try again"
+        advice = "that is no HTTP or no gzip, or broke off: check the address, or try again"
     text = f"no answer from {_scheme_and_host(request.full_url)}: {said}: {advice}"
     reason = kind(text)
     reason.strerror = text  # else ssl's errors are shown as a tuple
@@ -2073,8 +2071,13 @@ def _json(*texts):
     the encoding that RFC 4627 section 3 detects."""
     for text in texts:
         with suppress(ValueError, RecursionError):
-            return json.loads(text)
+            return json.loads(text, parse_int=_integer)
     return None
+
+def _integer(digits):
+    """A number in JSON. Before Python 3.11, int() takes the square of the length."""
+    _require(len(digits) < 4300, "a number with too many digits")
+    return int(digits)
 
 # --- Servers ----------------------------------------------------------------------------
 
@@ -2095,8 +2098,13 @@ def _metadata(http, issuer):
               f"{scheme}://{host}/.well-known/openid-configuration{path}"]
     tried = []
     for url in places:
-        answer = http.open(_Request("GET", url, {"Accept": "application/json"}))
-        found = _json(http.read(answer).content)
+        try:
+            answer = http.open(_Request("GET", url, {"Accept": "application/json"}))
+            found = _json(http.read(answer).content)
+        except URLError:
+            if url == places[-1]:
+                raise
+            continue
         if _at(found, "issuer") == issuer:
             if scheme == "https" and re.search('(?i)_endpoint": "http:', json.dumps(found)):
                 raise UnsafeURL("the metadata of this server name addresses without https")
@@ -2327,12 +2335,9 @@ def _login(options, server):
     before = _client(options, server)
     if before._grant_type != grant_type:
         before.token = None
-    parameters = {}
-    for name, text in options["-p"]:
-        parameters.setdefault(name, []).append(text)
     with _client(options, server, grant_type) as client:
         # "" is no browser, None is one where that makes sense.
-        client.login(options.get("--no-browser"), None, **parameters)
+        client.login(options.get("--no-browser"), None, **dict(options["-p"]))
         _say(f"Logged in. The token is kept in {client._keeper.name}.")
 
 def _get(options, server, url):

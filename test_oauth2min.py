@@ -1237,6 +1237,16 @@ class ResponseTest(ServerCase):
                 self.assertEqual(answer.content, row.body)
                 self.assertRaises(ValueError, answer.json)
 
+    def test_a_number_that_int_would_take_the_square_of_its_length_for_is_no_json(self):
+        client = self.client()
+        self.server.script("/v1/echo", 200, b"[%s]" % (b"7" * 1000000))
+        self.error_of(ValueError, client.get("echo").json)
+        self.server.script("/v1/echo", 200, b"[%s, 1.5, -7]" % (b"7" * 4000))
+        self.assertEqual(client.get("echo").json(), [int("7" * 4000), 1.5, -7])
+        life = b'{"access_token": "t", "expires_in": %s}' % (b"7" * 1000000)
+        self.server.script("/token", 200, life)
+        self.error_of(TokenError, self.client().access_token)
+
     def test_json_is_parsed_with_a_byte_order_mark_and_refused_with_a_value_error(self):
         client = self.client()
         self.server.script("/v1/echo", 200, "\ufeff[1]")
@@ -3864,6 +3874,25 @@ class TokenFileTest(Case):
         with mock.patch("os.fsync", side_effect=OSError(errno.EIO, "no")):
             self.error_of(OSError, self.file.save, {})
         self.assertEqual(self.file.load(), {"number": errno.ENOTSUP})
+
+    def test_where_it_cannot_be_replaced_it_is_written_in_place(self):
+        self.file.save({"a": 1})
+        with mock.patch("os.replace", side_effect=OSError(errno.EBUSY, "busy")):
+            with self.assertWarns(RuntimeWarning):
+                self.file.save({"a": 2})
+        self.assertEqual(self.file.load(), {"a": 2})
+        self.assertEqual(self.names_of_files(), ["token.json"])
+        for number in errno.EPERM, errno.EACCES:  # it may be another user's
+            with mock.patch("os.replace", side_effect=OSError(number, "no")):
+                self.error_of(PermissionError, self.file.save, {"a": 3})
+        self.assertEqual(self.file.load(), {"a": 2})
+
+    def test_a_link_in_a_folder_that_others_can_write_to_is_refused(self):
+        os.symlink(self.path("elsewhere"), self.path("link"))
+        TokenFile(self.path("link"))  # of our own
+        os.chmod(self.folder, 0o1777)
+        self.addCleanup(os.chmod, self.folder, 0o700)
+        self.error_of(ValueError, TokenFile, self.path("link"))
 
     def test_a_lock_that_is_a_link_is_not_followed(self):
         os.symlink(self.path("elsewhere"), self.path("token.json.lock"))
@@ -7116,6 +7145,11 @@ class DiscoveryTest(ServerCase):
         paths = sorted(self.requested_paths())
         expected = [self.RFC8414, "/token"] + ["/v1/echo"] * 8
         self.assertEqual(paths, sorted(expected))
+
+    def test_an_address_that_hangs_up_is_no_reason_not_to_ask_the_next(self):
+        self.server.script(self.RFC8414, close=True)
+        found = discover(self.server.url)
+        self.assertEqual(found["issuer"], self.server.url)
 
     def test_a_client_that_found_no_metadata_looks_again(self):
         for path in self.RFC8414, self.OPENID, self.OPENID:
