@@ -160,7 +160,7 @@ class Token(namedtuple("Token",
                    fields.get("token_type") or "Bearer",
                    _seconds(fields.get("expires_at"), life and time.time() + life),
                    fields.get("refresh_token"), " ".join(map(str, scope)) or None,
-                   fields)
+                   dict(fields))
 
     def __repr__(self) -> str:
         return f"<Token expires_at={self.expires_at} scope={self.scope!r}>"
@@ -255,7 +255,7 @@ class Client:
             url.get_method(), _absolute(None, url.full_url), headers, url.data)))
 
     def pages(self, url: str, params: "Params" = None,
-              next: "str | Tuple[str, str] | Callable[[Any], str | None] | None" = None,
+              next: "str | Tuple[str, str] | Callable[[Any], str | None] | None" = None
               ) -> "Iterator[Any]":
         """Yields the parsed pages of a listing, each fetched with a token that is good.
         The next page is found by `Link: rel=next` (RFC 8288), or by a link called `next` or
@@ -484,12 +484,12 @@ class _TokenKeeper:
         self.why = "no good token, nor one to renew it (is there a scope offline_access?)"
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
-        # What the store held when we last read or wrote it. If something else is there,
-        # another process has renewed; if nothing is there now, somebody has logged out.
         self.store = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
         _require(store is None or hasattr(self.store, "lock"),
                  "store must be a path, or have load(), save(record) and lock()")
         self.name = getattr(self.store, "path", type(self.store).__name__)  # for messages
+        # What the store held when we last read or wrote it. If something else is there,
+        # another process has renewed; if nothing is there now, somebody has logged out.
         self.in_store = None
         # How the last renewal failed: whoever waited for it gets this error, too.
         self.failure = None
@@ -747,8 +747,9 @@ class _Endpoints:
             method = (known or AUTH_METHODS)[0]  # in the server's order
         if method == "client_secret_basic":
             # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
-            text = f"{quote(self.client_id, '~')}:{quote(self.client_secret or '', '~')}"
-            basic = base64.b64encode(text.encode()).decode()
+            basic = base64.b64encode(
+                f"{quote(self.client_id, '~')}:{quote(self.client_secret or '', '~')}"
+                .encode()).decode()
             return {"Authorization": f"Basic {basic}"}, {}
         secret = self.client_secret if method == "client_secret_post" else None
         return {}, {"client_id": self.client_id, "client_secret": secret}
@@ -810,17 +811,17 @@ class TokenFile:
         try:
             with open(self.path, "rb") as file:
                 content = file.read()
+            record = _json(content)
+            if record is None and content.strip():
+                if content[:1] in b"{\0":  # else it was never ours
+                    os.replace(self.path, f"{self.path}.damaged")
+                raise StoreError(f"{self.path} is no token file, or damaged and now called "
+                                 f"{self.path}.damaged: name another, or log in again")
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StoreError(f"make {self.path} readable, or name another store "
                              f"({error.strerror})")
-        record = _json(content)
-        if record is None and content.strip():
-            if content[:1] in b"{\0":  # else it was never ours
-                os.replace(self.path, f"{self.path}.damaged")
-            raise StoreError(f"{self.path} is no token file, or damaged and now called "
-                             f"{self.path}.damaged: name another, or log in again")
         return record
 
     def save(self, record: "Dict[str, Any] | None") -> None:
@@ -1377,9 +1378,9 @@ def _explanation(text):
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""
     headers = response.headers
-    is_limit = "Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0"
     if response.status_code != 429 and not (
-            is_limit and response.status_code in (403, 503)):  # GitHub says 403
+            response.status_code in (403, 503)  # GitHub says 403
+            and ("Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0")):
         return None
     # The server's clock counts, if it tells. X and GitHub name a time by it, Reddit and the
     # IETF's draft a number of seconds.
@@ -1505,8 +1506,9 @@ class _Connection:
         return self.sock
 
     def makefile(self, _):
-        """What comes in, as HTTPResponse reads it. The connection does not end with it."""
-        return io.BufferedReader(_Raw(self.receive))
+        """What comes in, as HTTPResponse reads it. The connection does not end with it. The
+        buffer is small: what comes out of turn stays behind it, where is_good sees it."""
+        return io.BufferedReader(_Raw(self.receive), 8192)
 
     def receive(self, buffer):
         """Reads something into the buffer. The end is one only for a body of no length."""
@@ -1799,12 +1801,12 @@ def _network_error(error, request):
 # twice.
 _QUOTED = r'".*?(?<!\\)(?:\\\\)*(?:"|\\?\Z)'
 # A target, or a name that may have a value: the items of Link and of WWW-Authenticate.
-_ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(?:\s*=\s*({_QUOTED}|[^\s;,\"]+))?")
+_ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(\s*=\s*(?:{_QUOTED}|'[^']*'|[^\s;,\"]*))?")
 _NEXT = "next", "@odata.nextLink"
 
 def _items(headers, field):
     """(target, name, value) of each item in the lines of this field. A value still has its
-    quotes; "" is for what an item lacks."""
+    equals sign and its quotes; "" is for what an item lacks."""
     return [item for line in headers.get_all(field, ()) for item in _ITEM.findall(line)]
 
 def _challenge(headers):
@@ -1817,7 +1819,8 @@ def _challenge(headers):
             scheme = name
         elif scheme == "bearer":
             # Without its quotes, and without the backslashes before what they quote.
-            found.setdefault(name, re.sub(r'\\(.)|"', r"\1", value))
+            found.setdefault(
+                name, re.sub(r"""(?s)^\s*=\s*["']?|["']\Z|\\(.)|\"""", r"\1", value))
     return found
 
 def _next_page(answer, page, first, next):
@@ -1839,7 +1842,7 @@ def _link_in_header(headers):
     link = None
     for target, name, value in _items(headers, "Link"):
         link = target or link
-        if name.lower() == "rel" and "next" in value.strip("\"'").lower().split():
+        if name.lower() == "rel" and "next" in value.strip(" =\"'").lower().split():
             return link
     return None
 
@@ -2085,7 +2088,7 @@ def discover(issuer: str, context: "ssl.SSLContext | None" = None,
              timeout: float = 30) -> "Dict[str, Any]":
     """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or
     else from OpenID's. OAuth2Error: neither has it; the message says what was tried.
-    `timeout` is seconds for each of the two."""
+    `timeout` is seconds for each address that is tried."""
     return _metadata(_HTTP(context, (), None, timeout, None, False), issuer)
 
 def _metadata(http, issuer):
@@ -2338,7 +2341,7 @@ def _login(options, server):
     with _client(options, server, grant_type) as client:
         # "" is no browser, None is one where that makes sense.
         client.login(options.get("--no-browser"), None, **dict(options["-p"]))
-        _say(f"Logged in. The token is kept in {client._keeper.name}.")
+        _say("Logged in.")
 
 def _get(options, server, url):
     """Prints an answer of the API, or all pages of a listing. What is no JSON is written
