@@ -446,7 +446,7 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("what was saved is in the store", """            self.store.save(record)
             self.in_store = record""", "            self.store.save(record)", "logs in here"),
     ("a 401 renews the token",
-     "if answer.code != 401 or not is_home or is_new:", "if True:",
+     "if (answer.code != 401 or", "if (True or",
      "has ended"),
     ("a token that was accepted may be renewed again",
      "keeper.unproven.pop(access_token, None)", "pass", "has ended"),
