@@ -969,7 +969,7 @@ class _Callback:
                 raise LoginRequired(
                     f"nobody logged in for {seconds:g} seconds: try again; check client_id,"
                     " redirect_uri and scope; or use authorization_request(), exchange()")
-            time.sleep(0.001)
+            time.sleep(0.0005)
             for listener in self.listeners:
                 listener.handle_request()  # of one who waits; or of nobody, after 3 ms
             more = _typed()
