@@ -725,15 +725,6 @@ class Oidc(Browser):
             login.result()
         self.assertEqual(caught.exception.error, "access_denied")
 
-    def test_an_answer_by_a_form_that_the_browser_posts(self):
-        client = self.client()
-        login = self.login(client, response_mode="form_post")
-        self.sign_in(login)
-        driver.find_element(By.CSS_SELECTOR, "button").click()
-        self.shows(SUCCESS)
-        login.result()
-        self.assertEqual(client.get("api").json()["sub"], "alice")
-
     def test_a_second_login_of_the_same_user_needs_no_click(self):
         login = self.login()
         self.sign_in(login)
