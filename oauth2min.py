@@ -152,7 +152,8 @@ class Token(namedtuple("Token",
         """A Token out of the answer of a token endpoint, with the liberties of servers, or
         out of what another library kept: `expires_at` counts, else `expires_in`, from now
         on. ValueError: there is no access token."""
-        life = _seconds(fields.get("expires_in"))  # 0 is "not said"
+        # 0 is "not said"; and where `expires_at` is not said, it follows from this.
+        life = _seconds(fields.get("expires_in"))
         scope = fields.get("scope") or fields.get("scopes") or ""
         if not isinstance(scope, list):
             scope = str(scope).replace(",", " ").split()  # GitHub's has commas
@@ -441,7 +442,7 @@ class Client:
             # 1. The token goes on a copy: the request stays as the caller meant it.
             access_token = kept.token.access_token
             answer = self._http.follow(request.with_bearer(access_token))
-            request = answer.request
+            request = answer.request  # the last one, if there were redirects
             if answer.code < 400:
                 keeper.unproven.pop(access_token, None)
                 return answer
@@ -534,9 +535,9 @@ class _TokenKeeper:
         """A new token from the server: by the refresh grant, or anew for a program."""
         try:
             return self.refresh(ask, kept)
-        except LoginRequired:
+        except LoginRequired:  # a program asks anew, which is its usual way
             if self.owner["grant_type"] != "client_credentials":
-                self.kept = None
+                self.kept = None  # it was refused: nobody is to use it again
                 if kept:  # the next process has to know, too: the access token is over
                     self.save(kept._replace(renew_at=0))
                 raise
@@ -710,7 +711,8 @@ _PASSING = "408|429|50[0234]|temporarily_unavailable|server_error|slow_down"
 
 class _Endpoints:
     """Speaks with the authorization server for the client, with its credentials. What is
-    known about that server is in the class below that extends this one: _Server."""
+    known about that server, `get` and `endpoint`, is in the class that extends this one,
+    far below: _Server."""
 
     def __init__(self, client_id, client_secret):
         _require(_is_text(client_id), "client_id must be a string, not empty, of one line")
