@@ -80,4 +80,6 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # at the end of the interpreter, Wine sometimes waits for ever
