@@ -31,7 +31,6 @@ from fake_server import FakeServer  # noqa: E402
 
 COLUMNS = 80
 PATIENCE = 30           # seconds without an end: it will never come
-OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"
 BACKSPACE, CTRL_C, CTRL_D, ENTER = "\x7f", "\x03", "\x04", "\r"
 
 # What a program does with a login; `login` and `say` are there. Its end is seen on the screen.
@@ -296,12 +295,6 @@ class Pasting(Terminal):
         self.succeeds()
         self.assertEqual(self.code_sent(), "TWFuIGlzIGRpc3Rpbmd1aXNoZWQ==")
 
-    def test_code_and_state_with_a_hash_between_them(self):
-        self.start()
-        code = parse_qs(urlsplit(self.approved()).query)["code"][0]
-        self.program.types("%s#%s%s" % (code, self.asked_state(), ENTER))
-        self.succeeds()
-
     def test_a_code_with_another_state_is_not_sent(self):
         self.start()
         approved = self.approved()
@@ -312,14 +305,6 @@ class Pasting(Terminal):
         self.assertEqual(self.server.forms("/token"), [])
         self.program.types(approved + ENTER)
         self.succeeds()
-
-    def test_a_word_on_an_out_of_band_page(self):
-        self.start("login(redirect_uri=%r)\nsay('LOGGED IN')" % OUT_OF_BAND)
-        self.any_code()
-        self.program.address()
-        self.program.types("4/1AX" + ENTER)
-        self.succeeds()
-        self.assertEqual(self.code_sent(), "4/1AX")
 
     def test_line_breaks_in_an_address(self):
         """As it is copied from a mail, or from a terminal that is narrow."""
