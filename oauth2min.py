@@ -337,7 +337,6 @@ class Client:
             return token
         with _Callback(self._redirect_uri) as callback:  # first: no answer can be missed
             asked = self.authorization_request(callback.redirect_uri, **parameters)
-            callback.state = asked.state
             _say(f"To log in, open this address in a browser:\n\n{asked.url}\n")
             _browse(asked.url, open_browser)
             answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
@@ -481,7 +480,7 @@ class _TokenKeeper:
         # Whose record the store has: another owner's is never used, and never replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
-        # Why a user is needed.
+        # Why only a user can help: this, or how the server refused to renew.
         self.why = "no good token, nor one to renew it (is there a scope offline_access?)"
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
@@ -651,15 +650,9 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
 
 def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
-    fields = _answer_to(asked.state, response)
-    # A browser adds a slash to an address without a path.
-    expected = asked.redirect_uri.partition("?")[0].rstrip("/")
-    address = response.partition("?")[0].rstrip("/")
-    is_elsewhere = "=" not in address.partition("://")[0] and address not in (
-        "", expected, urlsplit(expected).path)
-    if (fields is None or is_elsewhere
-            or asked.url.partition("?")[0] != _absolute(
-                None, server.endpoint("authorization_endpoint")).partition("?")[0]):
+    fields = _answer_to(asked, response)
+    here = _absolute(None, server.endpoint("authorization_endpoint")).partition("?")[0]
+    if fields is None or asked.url.partition("?")[0] != here:
         raise AuthorizationError("this is no answer to our request (its state or address "
                                  "is another; a query alone will do): nothing was sent")
     if not _is_from(server, fields):
@@ -687,19 +680,27 @@ def _is_from(server, fields):
         for name in ("authorization_endpoint", "token_endpoint")]
 
 def _promises_iss(server):
+    """Whether each answer of this server says whose it is (RFC 9207 section 3)."""
     return server.get("authorization_response_iss_parameter_supported") is True
 
-def _answer_to(state, response):
-    """The fields of an address or its query, if they answer the request with this state.
-    None if one is repeated (RFC 6749 section 3.1): two readers may see two answers."""
+def _answer_to(asked, response):
+    """The fields of an address, or of its query, if they answer this request: by its state,
+    and by the place that the answer was to come to (RFC 9700 section 4.4.2). None if one is
+    repeated (RFC 6749 section 3.1): two readers may see two answers."""
     import hmac
     text = response.partition("#")[0]
     address, mark, query = text.partition("?")
-    is_address = mark and "=" not in address.partition("://")[0]  # else a query already
-    pairs = parse_qsl(query if is_address else text, keep_blank_values=True)
+    if not mark or "=" in address.partition("://")[0]:  # it is the query alone
+        address = ""
+        query = text
+    # The whole address, or its path. A browser adds a slash where there is no path.
+    place = asked.redirect_uri.partition("?")[0].rstrip("/")
+    if address and address.rstrip("/") not in (place, urlsplit(place).path):
+        return None
+    pairs = parse_qsl(query, keep_blank_values=True)
     fields = dict(pairs)
     theirs = fields.get("state", "").encode("utf-8", "replace")
-    is_ours = bool(state) and hmac.compare_digest(theirs, state.encode())
+    is_ours = asked.state and hmac.compare_digest(theirs, asked.state.encode())
     if not is_ours or len(fields) < len(pairs):
         return None
     return fields if fields.get("code") or fields.get("error") else None
@@ -808,14 +809,15 @@ class TokenFile:
                  f"{path!r} is no path of a file, or there is no home directory")
 
     def load(self) -> "Dict[str, Any] | None":
-        """Returns the record; None without a file. StoreError: the file cannot be read, or
-        it is damaged and was moved aside, so that the next login can save."""
+        """Returns the record; None without a file, or from an empty one. StoreError: it
+        cannot be read, or is damaged. One of ours, which begins like JSON or with the zeros
+        that a power cut leaves, is moved aside, so that the next login can save."""
         try:
             with open(self.path, "rb") as file:
                 content = file.read()
             record = _json(content)
             if record is None and content.strip():
-                if content[:1] in b"{\0":  # else it was never ours
+                if content[:1] in b"{\0":
                     os.replace(self.path, f"{self.path}.damaged")
                 raise StoreError(f"{self.path} is no token file, or damaged and now called "
                                  f"{self.path}.damaged: name another, or log in again")
@@ -829,7 +831,7 @@ class TokenFile:
     def save(self, record: "Dict[str, Any] | None") -> None:
         """Replaces the record; None removes it, and what was moved aside. OSError: the disk
         does not take it. Whenever the process is killed, the file holds the old record or
-        the new one, whole."""
+        the new one, whole; but for one that is a mount point, which is written in place."""
         new = f"{self.path}.new"
         _remove(new)  # left there by a process that was killed
         if record is None:
@@ -909,7 +911,7 @@ class _Callback:
 
     def __init__(self, redirect_uri):
         self.redirect_uri = redirect_uri  # with the port, once it is listened on
-        self.state = ""                   # of the request that is waited for
+        self.asked = None                 # the request whose answer is waited for
         self.query = ""                   # of the true answer, once it came
         # What the browser gets when the login has `ended`; then it was `told`.
         self.page = _page(200, "You are logged in", "You can close this page now.")
@@ -949,6 +951,8 @@ class _Callback:
         if failure:
             self.page = _page(200, "The login failed", "The program says why.")
         self.ended.set()
+        for listener in self.listeners * 8:
+            listener.handle_request()  # of a browser that was told to reload meanwhile
         if self.query:
             self.told.wait(2)  # seconds; if the program ends before, no page is sent
         self.close()
@@ -961,7 +965,8 @@ class _Callback:
     def wait(self, asked, seconds, server):
         """Returns the query that the browser came back with, or what was pasted.
         LoginRequired: the time is over. It never blocks for long: Ctrl-C must work at once,
-        and Windows cannot wait for a terminal and a socket together."""
+        and nothing waits for a terminal and a socket together everywhere."""
+        self.asked = asked
         deadline = time.monotonic() + seconds
         typed = ""
         if _terminal() is not None:
@@ -971,7 +976,7 @@ class _Callback:
                 raise LoginRequired(
                     f"nobody logged in for {seconds:g} seconds: try again; check client_id,"
                     " redirect_uri and scope; or use authorization_request(), exchange()")
-            time.sleep(0.0005)
+            time.sleep(0.0005)  # for where nobody listens, and pasting is the only way
             for listener in self.listeners:
                 listener.handle_request()  # of one who waits; or of nobody, after 3 ms
             more = _typed()
@@ -1030,7 +1035,7 @@ def _handler(callback):
             # UnsafeURL: it is not by a name of this machine that it came to us.
             port = _origin(f"http://{self.headers['Host']}", False)[2]
             if (path == (ours.path or "/") and port == (ours.port or 80)
-                    and len(query) <= MAX_QUERY and _answer_to(callback.state, query)):
+                    and len(query) <= MAX_QUERY and _answer_to(callback.asked, query)):
                 callback.query = query
                 callback.ended.wait()  # until the exchange is over
                 self.wfile.write(callback.page)
@@ -1120,7 +1125,7 @@ def _pasted(typed, asked, server):
     """The answer in what was typed: an address, its query or, where PKCE does what `state`
     would do and no issuer is promised, the code alone. "" if there is none."""
     line = "".join(typed.split())
-    if _answer_to(asked.state, line):
+    if _answer_to(asked, line):
         return line
     if (asked.code_verifier and not _promises_iss(server)
             and re.fullmatch("[^=?&:#]{16,}={0,2}", line)):
@@ -1370,7 +1375,8 @@ def _response_error(request, response):
     return error
 
 def _explanation(text):
-    """What the JSON of an error says; None if it says nothing under such a name."""
+    """What the JSON of an error says; None if it says nothing under such a name. What has
+    one of the first names tells more, wherever it stands."""
     for names in "error_description|message|detail", "title|errors?":
         found = re.search(rf'(?s)"(?:{names})"[\s:[]*({_QUOTED})', text)
         if found:
@@ -1513,7 +1519,8 @@ class _Connection:
         return io.BufferedReader(_Raw(self.receive), 8192)
 
     def receive(self, buffer):
-        """Reads something into the buffer. The end is one only for a body of no length."""
+        """Reads something into the buffer; 0 is the end. OSError: it is too early, for the
+        head has said how long the body is."""
         try:
             size = self.ready().recv_into(buffer)
             if size or self.until_end:
@@ -2089,7 +2096,7 @@ def _integer(digits):
 def discover(issuer: str, context: "ssl.SSLContext | None" = None,
              timeout: float = 30) -> "Dict[str, Any]":
     """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or
-    else from OpenID's. OAuth2Error: neither has it; the message says what was tried.
+    else from one of OpenID's. OAuth2Error: none has it; the message says what was tried.
     `timeout` is seconds for each address that is tried."""
     return _metadata(_HTTP(context, (), None, timeout, None, False), issuer)
 
@@ -2102,7 +2109,7 @@ def _metadata(http, issuer):
               f"{scheme}://{host}{path}/.well-known/openid-configuration",
               f"{scheme}://{host}/.well-known/openid-configuration{path}"]
     tried = []
-    for url in places:
+    for url in dict.fromkeys(places):  # the latter two may be one
         try:
             answer = http.open(_Request("GET", url, {"Accept": "application/json"}))
             found = _json(http.read(answer).content)
@@ -2298,7 +2305,8 @@ def main(argv: "List[str] | None" = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
-        if getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL):  # on Windows
+        broken_pipe = errno.EINVAL if os.name == "nt" else errno.EPIPE
+        if getattr(error, "errno", None) == broken_pipe:
             # `| head` has seen enough, and at the end Python flushes again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
