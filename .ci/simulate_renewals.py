@@ -389,8 +389,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "self.unproven = {kept.token", "self.unsaid = {kept.token", "API that refuses"),
     ("a program asks anew", 'if self.owner["grant_type"] != "client_credentials":', "if True:",
      "two programs"),
-    ("a refused token is forgotten", """                self.kept = None
-                if kept:""", "                if kept:", "has ended"),
+    ("a refused token is forgotten",
+     "self.kept = None  # it was refused", "pass  # it was refused", "has ended"),
     ("the store learns that the access token is over",
      "self.save(kept._replace(renew_at=0))", "pass", ""),
     ("the old refresh token stays where no new one is sent",
