@@ -821,6 +821,35 @@ class TokenTest(Case):
             with self.subTest(wrong), self.assertRaises((TypeError, ValueError)):
                 Token(**fields)
 
+    def test_what_other_libraries_keep_is_read(self):
+        """The names under which they keep a token, a scope and an end."""
+        kept = {
+            "requests-oauthlib": {"access_token": "a", "scope": ["s", "t"], "expires_at": 9.5},
+            "spotipy": {"access_token": "a", "scope": "s t", "expires_in": 7, "expires_at": 9.5},
+            "google-auth": {"token": "a", "scopes": ["s", "t"], "expires_at": 9.5},
+            "GitHub": {"access_token": "a", "scope": "s,t", "expires_at": "9.5"},
+        }
+        for library, fields in kept.items():
+            with self.subTest(library):
+                token = Token.from_dict(dict(fields, refresh_token="r"))
+                self.assertEqual(token[:5], ("a", "Bearer", 9.5, "r", "s t"))
+
+    def test_without_a_known_end_it_follows_from_the_life(self):
+        for life, end in ((60, time.time() + 60), ("60", time.time() + 60), (0, None), (None, None)):
+            with self.subTest(life):
+                token = Token.from_dict({"access_token": "a", "expires_in": life})
+                if end is None:
+                    self.assertIsNone(token.expires_at)
+                else:
+                    self.assertAlmostEqual(token.expires_at, end, delta=30)
+
+    def test_raw_is_a_copy(self):
+        """So what becomes of the dict changes no token."""
+        fields = {"access_token": "a", "id_token": "i"}
+        token = Token.from_dict(fields)
+        fields.clear()
+        self.assertEqual(token.raw, {"access_token": "a", "id_token": "i"})
+
 
 # --- 2 Client -------------------------------------------------------------------------
 
