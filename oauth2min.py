@@ -6,7 +6,7 @@
 # pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
 # pyright: reportPossiblyUnboundVariable=false, reportUnsupportedDunderAll=false
 # pyright: reportOperatorIssue=false, reportReturnType=false
-# ruff: noqa: BLE001, I001, PLE0605, PYI034, SIM905, UP006, UP007, UP035, UP041, UP045
+# ruff: noqa: BLE001, I001, PLE0605, PYI034, SIM905, UP006, UP035, UP041, UP045
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
     from oauth2min import Client
@@ -62,8 +62,8 @@ TYPE_CHECKING = False  # type checkers take it for True; the module `typing` sta
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any, Dict, List, Optional, Tuple, Union
-    Params = Union[Mapping[str, object], Iterable[Tuple[str, object]], str, None]
+    from typing import Any, Dict, List, Optional, Tuple
+    Params = Optional["Mapping[str, object] | Iterable[Tuple[str, object]] | str"]
 
 __version__ = "0.1.0"
 __all__ = """
