@@ -54,8 +54,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from email.utils import mktime_tz, parsedate_tz
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from urllib.error import URLError
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import (parse_qsl, quote, quote_plus, unquote, unquote_plus,
+                          urlencode, urljoin, urlsplit)
 from urllib.request import BaseHandler, OpenerDirector, ProxyHandler, Request
 
 TYPE_CHECKING = False  # type checkers take it for True; the module `typing` starts slowly
