@@ -630,8 +630,7 @@ class _TokenKeeper:
             self.in_store = record
         except Exception as error:  # whatever a store raises, the token in memory is good
             why = getattr(error, "strerror", None) or type(error).__name__
-            warnings.warn(f"cannot save the token in {self.name}: {why}", RuntimeWarning,
-                          stacklevel=3)
+            warnings.warn(f"cannot save the token in {self.name}: {why}", RuntimeWarning)
 
 # --- Authorization request --------------------------------------------------------------
 
