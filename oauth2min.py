@@ -714,10 +714,12 @@ class _Endpoints:
     known about that server, `get` and `endpoint`, is in the class that extends this one,
     far below: _Server."""
 
-    def __init__(self, client_id, client_secret):
+    def __init__(self, facts, http, client_id, client_secret):
         _require(_is_text(client_id), "client_id must be a string, not empty, of one line")
         _require(client_secret is None or _is_text(client_secret),
                  "client_secret must be a string of one line, or None: is it set?")
+        self.facts = facts
+        self.http = http
         self.client_id = client_id
         self.client_secret = client_secret
 
@@ -2127,11 +2129,6 @@ def _metadata(http, issuer):
 class _Server(_Endpoints):
     """The facts about a server: those that were given, and those that an issuer publishes
     (RFC 8414), which are fetched when they are first needed."""
-
-    def __init__(self, facts, http, client_id, client_secret):
-        super().__init__(client_id, client_secret)
-        self.facts = facts
-        self.http = http
 
     def get(self, name, default=None):
         """A fact by its name in RFC 8414 section 2, or one of our own. Those that were
