@@ -706,9 +706,6 @@ def _answer_to(asked, response):
 
 # --- Token endpoint ---------------------------------------------------------------------
 
-# Statuses and words of trouble that will pass.
-_PASSING = "408|429|50[0234]|temporarily_unavailable|server_error|slow_down"
-
 class _Endpoints:
     """Speaks with the authorization server for the client, with its credentials. What is
     known about that server, `get` and `endpoint`, is in the class that extends this one,
@@ -765,7 +762,9 @@ def _token_error(request, answer, fields):
     word = said or ("invalid_client" if status in (401, 403) else None)
     advice = _ADVICE.get(word, "check the grant type and the scope")
     wait = None
-    if re.search(rf"\b({_PASSING})\b", f"{status} {word}"):
+    # Trouble that will pass, by its status or its word.
+    if re.search(r"\b(408|429|50[0234]|temporarily_unavailable|server_error|slow_down)\b",
+                 f"{status} {word}"):
         wait = _retry_after(answer) or _seconds(fields.get("interval"), 1.0)
         advice = f"try again in {wait:.0f} seconds"
     error = _in_their_words(TokenError, f"{_without_query(answer.url)} answered {status}",
