@@ -522,9 +522,10 @@ class _TokenKeeper:
                 kept = self.renew(ask, kept)
             except (OSError, OAuth2Error) as error:
                 self.failure = error
-                # We tried early: the old token is still good until its own end.
-                is_early = kept and kept.is_alive() and not isinstance(error, LoginRequired)
-                if rejected or not is_early:
+                # If we tried early, the old token is still good until its own end. After a
+                # refusal there is none: `renew` forgot it.
+                kept = self.kept
+                if rejected or not kept or not kept.is_alive():
                     raise
             if rejected:
                 self.unproven = {kept.token.access_token: time.monotonic() + MARGIN}
