@@ -323,7 +323,7 @@ class Client:
         AuthorizationError: the answer is no. LoginRequired: the time is over."""
         try:
             kept = None if parameters else self._keeper.good(self.request_token)
-            if kept and _covers(kept.scope, self._keeper.scope):
+            if kept and set(self._keeper.scope.split()) <= set(kept.scope.split()):
                 return kept.token
         except (LoginRequired, TokenError) as error:
             if error.retry_after:  # it will pass, and the user could not help in it
@@ -2001,10 +2001,6 @@ def _scope(scope):
         _require(re.fullmatch(r"[!#-\[\]-~]+", word),
                  "scope must be a string with spaces, or several strings without")
     return " ".join(words)
-
-def _covers(scope, wanted):
-    """Whether each word of the `wanted` scope is in the other."""
-    return set(wanted.split()) <= set(scope.split())
 
 # --- HTTP: what may be shown ---
 
