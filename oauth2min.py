@@ -355,7 +355,7 @@ class Client:
         verifier = ""
         uri = _redirect_uri(redirect_uri or self._redirect_uri, self._http.allow_http)
         form = {"response_type": "code", "redirect_uri": uri, "state": state}
-        if self._server.get("pkce", True):
+        if self._server.get("pkce") is not False:
             verifier = secrets.token_urlsafe(32)
             digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
             form["code_challenge"] = digest.decode().rstrip("=")
@@ -2126,9 +2126,9 @@ class _Server(_Endpoints):
     """The facts about a server: those that were given, and those that an issuer publishes
     (RFC 8414), which are fetched when they are first needed."""
 
-    def get(self, name, default=None):
-        """A fact by its name in RFC 8414 section 2, or one of our own. Those that were
-        given count before those that are published. The network is only asked while no
+    def get(self, name):
+        """A fact by its name in RFC 8414 section 2, or one of our own, or None. Those that
+        were given count before those that are published. The network is only asked while no
         token endpoint is known; if that fails, the next call tries again."""
         if not self.facts.get("token_endpoint"):
             # What RFC 8414 has no name for, such as `pkce`, only the caller can say.
@@ -2136,7 +2136,7 @@ class _Server(_Endpoints):
                         for key, fact in _metadata(self.http, self.facts["issuer"]).items()
                         if re.search("_(endpoint|supported)$", key)}
             self.facts = {**standard, **self.facts}
-        return self.facts.get(name, default)
+        return self.facts.get(name)
 
     def endpoint(self, name):
         """The address of an endpoint, to which secrets may go. ValueError: there is
