@@ -251,9 +251,9 @@ class Client:
         errors are those of `request`; an answer that is cut short is an OSError."""
         if isinstance(url, str):
             url = Request(_absolute(self._base_url, url))
-        headers = {**self._headers, **_own_headers(url.header_items())}
         return self._http.stream(self._send(_Request(
-            url.get_method(), _absolute(None, url.full_url), headers, url.data)))
+            url.get_method(), _absolute(None, url.full_url),
+            {**self._headers, **_own_headers(url.header_items())}, url.data)))
 
     def pages(self, url: str, params: "Params" = None,
               next: "str | Tuple[str, str] | Callable[[Any], str | None] | None" = None
@@ -308,8 +308,7 @@ class Client:
         """The same client for another user, with a token of its own, kept in `store`. All
         else is shared, metadata, TLS context and connections, too."""
         client = copy.copy(self)
-        mine = self._keeper
-        client._keeper = _TokenKeeper(mine.owner, mine.scope, store)
+        client._keeper = _TokenKeeper(self._keeper.owner, self._keeper.scope, store)
         return client
 
     def login(self, open_browser: "bool | Callable[[str], object] | None" = None,
@@ -728,9 +727,10 @@ class _Endpoints:
         form = {**form, **proof}
         secrets = [str(form[name]) for name in form if re.fullmatch(_SECRET_NAMES, name)]
         secrets += [self.client_secret, *headers.get("Authorization", "").split()]
-        headers = {**headers, "Accept": "application/json", "Content-type": _FORM}
-        request = _Request("POST", self.endpoint(endpoint), headers,
-                           _form(form).encode(), secrets, spends=True)
+        request = _Request(
+            "POST", self.endpoint(endpoint),
+            {**headers, "Accept": "application/json", "Content-type": _FORM},
+            _form(form).encode(), secrets, spends=True)
         answer = self.http.read(self.http.open(request))  # a redirect is not followed
         fields = _json(answer.content, answer.text)
         if not isinstance(fields, dict):
