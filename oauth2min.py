@@ -355,6 +355,9 @@ class Client:
         uri = _redirect_uri(redirect_uri or self._redirect_uri, self._http.allow_http)
         form = {"response_type": "code", "redirect_uri": uri, "state": state}
         if self._server.get("pkce") is not False:
+            methods = self._server.get("code_challenge_methods_supported") or "S256"
+            _require("S256" in str(methods), "this server's metadata do not list S256: if "
+                     "it is to do without PKCE, write 'pkce': False into its dict")
             verifier = secrets.token_urlsafe(32)
             digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
             form["code_challenge"] = digest.decode().rstrip("=")

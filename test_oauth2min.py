@@ -2785,6 +2785,22 @@ class AuthorizationRequestTest(ServerCase):
             ],
         )
 
+    def test_where_the_metadata_list_no_s256_only_pkce_false_asks_without_it(self):
+        for methods in ["plain"], ["plain", "S512"], "plain", 5:
+            facts = {"code_challenge_methods_supported": methods}
+            client = self.client_without_login(metadata=facts)
+            with self.subTest(methods):
+                error = self.error_of(ValueError, client.authorization_request)
+                self.assertIn("'pkce': False", str(error))
+            client = self.client_without_login(metadata=dict(facts, pkce=False))
+            self.assertEqual(client.authorization_request().code_verifier, "")
+        for methods in None, ["plain", "S256"]:
+            facts = {"code_challenge_methods_supported": methods}
+            client = self.client_without_login(metadata=facts)
+            with self.subTest(methods):
+                query = query_of(client.authorization_request().url)
+                self.assertEqual(query["code_challenge_method"], "S256")
+
     def test_it_is_four_strings_that_survive_a_session(self):
         client = self.client_without_login()
         asked = client.authorization_request()
