@@ -2175,8 +2175,9 @@ def _server_facts(server, base_url=None):
         _require(server in PROVIDERS or "://" in server,
                  f"no server {server!r}: give an issuer URL or {', '.join(PROVIDERS)}")
         server = PROVIDERS.get(server, {"issuer": server})
-    _require(_at(server, "token_endpoint") or _at(server, "issuer"),
-             "the server needs a 'token_endpoint', or an 'issuer' to look it up")
+    _require(_at(server, "issuer")
+             or _at(server, "token_endpoint") and not _promises_iss(server),
+             "the server needs an 'issuer', or if it promises no iss, a 'token_endpoint'")
     _require(server.get("token_endpoint_auth_method") in (*AUTH_METHODS, None),
              f"token_endpoint_auth_method must be one of: {', '.join(AUTH_METHODS)}")
     facts = {**server, "base_url": base_url or server.get("base_url")}

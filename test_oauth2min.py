@@ -947,6 +947,17 @@ class MakingTest(Case):
         for name in PROVIDERS:
             self.assertIn(name, str(error))
 
+    def test_a_server_that_promises_iss_needs_its_issuer(self):
+        promising = dict(self.SERVER, **{PROMISE_OF_ISS: True})
+        for issuer in {}, {"issuer": None}, {"issuer": ""}:
+            with self.subTest(issuer):
+                server = dict(promising, **issuer)
+                error = self.error_of(ValueError, self.make, server=server)
+                self.assertIn("'issuer'", str(error))
+        self.make(server=dict(promising, issuer="https://auth.example"))
+        for other in False, None, "true":
+            self.make(server=dict(promising, **{PROMISE_OF_ISS: other}))
+
     def test_an_address_without_https_is_refused_unless_on_loopback_or_allowed(self):
         names = (
             "issuer authorization_endpoint device_authorization_endpoint token_endpoint"
@@ -2907,6 +2918,7 @@ class ExchangeTest(ServerCase):
             "iss with a slash more": with_parameters(right, iss=self.server.url + "/"),
             "empty iss": with_parameters(right, iss=""),
             "no iss": with_parameters(right, iss=None),
+            "no iss, empty error": with_parameters(right, iss=None, error=""),
             "no code": with_parameters(right, code=None),
             "empty code": with_parameters(right, code=""),
             "empty error": with_parameters(right, code=None, error=""),
@@ -2946,13 +2958,6 @@ class ExchangeTest(ServerCase):
         self.assert_token_requests(0)
         answer = with_parameters(right, iss=self.server.url + "/tenant/v2.0")
         self.assertEqual(client.exchange(asked, answer), client.token)
-
-    def test_a_promise_of_iss_counts_where_no_issuer_is_known(self):
-        client, asked, right = self.approved_request(metadata={"issuer": None})
-        for error in None, "":
-            answer = with_parameters(right, iss=None, error=error)
-            self.error_of(AuthorizationError, client.exchange, asked, answer)
-        self.assertEqual(client.exchange(asked, right), client.token)
 
     def test_a_redirect_uri_without_a_path_gets_a_slash_from_the_browser(self):
         client = self.client_without_login(redirect_uri="https://app.example")
