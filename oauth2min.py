@@ -478,12 +478,13 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
 
+    # Why only a user can help: this, or how the server refused to renew the last token.
+    why = "no good token, nor one to renew it (is there a scope offline_access?)"
+
     def __init__(self, owner, scope, store):
         # Whose record the store has: another owner's is never used, and never replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
-        # Why only a user can help: this, or how the server refused to renew.
-        self.why = "no good token, nor one to renew it (is there a scope offline_access?)"
         # The token in use, or None. Read without a lock, replaced only inside of `alone`.
         self.kept = None
         self.store = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
@@ -620,6 +621,7 @@ class _TokenKeeper:
             self.save(kept)
         finally:
             self.kept = kept
+            self.why = _TokenKeeper.why
         return kept
 
     def save(self, kept):

@@ -1971,6 +1971,15 @@ class RenewalTest(ServerCase):
             self.error_of(LoginRequired, client.get, "echo")
         self.assert_token_requests(1)
 
+    def test_the_reason_of_a_refusal_is_forgotten_with_the_next_token(self):
+        client = self.logged_in_client()
+        self.server.script("/token", 400, {"error": "invalid_grant"})
+        self.error_of(LoginRequired, client.refresh)
+        for token in Token("a", expires_at=1), None:
+            client.token = token
+            error = self.error_of(LoginRequired, client.access_token)
+            self.assertNotIn("invalid_grant", str(error))
+
     def test_a_refresh_token_is_kept_when_the_answer_holds_none(self):
         self.server.rotate = False
         client = self.logged_in_client(store=self.path())
