@@ -599,6 +599,7 @@ class _TokenKeeper:
         elif record != self.in_store:
             self.kept = self.read(record)
             self.in_store = record
+            self.why = _TokenKeeper.why
         return self.kept
 
     def read(self, record):

@@ -1980,6 +1980,15 @@ class RenewalTest(ServerCase):
             error = self.error_of(LoginRequired, client.access_token)
             self.assertNotIn("invalid_grant", str(error))
 
+    def test_the_reason_of_a_refusal_is_not_said_of_a_token_of_another_process(self):
+        one = self.logged_in_client(store=self.path())
+        two = self.client_without_login(store=self.path())
+        self.server.script("/token", 400, {"error": "invalid_grant"})
+        self.error_of(LoginRequired, one.refresh)
+        two.token = Token("a", expires_at=1)
+        error = self.error_of(LoginRequired, one.access_token)
+        self.assertNotIn("invalid_grant", str(error))
+
     def test_a_refresh_token_is_kept_when_the_answer_holds_none(self):
         self.server.rotate = False
         client = self.logged_in_client(store=self.path())
