@@ -369,15 +369,17 @@ class Client:
             verifier, uri)
 
     def _login_form(self, endpoint, form, parameters):
-        """What is asked for at this endpoint. ValueError: a parameter is set already, or is
-        secret: the address is shown, and kept in histories."""
+        """What is asked for at this endpoint. ValueError: a parameter would be there twice,
+        or is secret: the address is shown, and kept in histories."""
         form = {**form, "client_id": self._server.client_id,
                 "scope": self._keeper.scope or None}
-        query = self._server.endpoint(endpoint).partition("?")[2]
-        taken = {**form, **dict(parse_qsl(query, True))}  # the endpoint may have some
-        for name in parameters:
-            _require(name not in taken and not re.fullmatch(_SECRET_NAMES, name),
+        query = self._server.endpoint(endpoint).partition("?")[2]  # it may have some
+        taken = set(form)
+        for name in [*dict(parse_qsl(query, True)), *parameters]:
+            is_secret = name in parameters and re.fullmatch(_SECRET_NAMES, name)
+            _require(name not in taken and not is_secret,
                      f"{name} is set already, or the client's to set (Client(scope=))")
+            taken.add(name)
         return {**form, "resource": self._server.get("resource"), **parameters}
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:

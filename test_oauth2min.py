@@ -2793,6 +2793,15 @@ class AuthorizationRequestTest(ServerCase):
         self.assertTrue(url.startswith(endpoint + "&"), url)
         self.assertEqual(query_of(url)["tenant"], "a b")
 
+    def test_what_is_made_here_cannot_stand_in_the_query_of_the_endpoint_either(self):
+        for name in "client_id", "redirect_uri", "state", "response_type", "scope":
+            endpoint = self.server.url + "/authorize?a=b&%s=" % name
+            client = self.client_without_login(
+                metadata={"authorization_endpoint": endpoint}
+            )
+            with self.subTest(name), self.assertRaisesRegex(ValueError, name):
+                client.authorization_request()
+
     def test_without_pkce_there_is_no_challenge_and_no_verifier(self):
         client = self.client_without_login(metadata={"pkce": False})
         asked = client.authorization_request()
