@@ -525,10 +525,11 @@ class _TokenKeeper:
                     # traceback.
                     raise self.failure.with_traceback(None)
                 kept = self.renew(ask, kept)
+            except LoginRequired:
+                raise  # who waited sees that there is no token now, or one of a new login
             except (OSError, OAuth2Error) as error:
                 self.failure = error
-                # If we tried early, the old token is still good until its own end. After a
-                # refusal there is none: `renew` forgot it.
+                # If we tried early, the old token is still good until its own end.
                 kept = self.kept
                 if rejected or not kept or not kept.is_alive():
                     raise

@@ -2320,6 +2320,25 @@ class ManyThreadsTest(ServerCase):
             if kind != LoginRequired:  # it is no verdict for those who come later
                 self.assertTrue(client.access_token())
 
+    def test_a_refusal_is_not_shared_once_another_process_has_logged_in(self):
+        class SharedStore(MemoryStore):
+            """Another process logs in as soon as ours has noted a refusal."""
+
+            def save(self, record):
+                super().save(record)
+                if record["renew_at"] == 0:
+                    self.record = neighbour.record
+
+        neighbour = MemoryStore()
+        expire_by_the_clock(self.logged_in_client(store=neighbour))
+        client = self.logged_in_client(store=SharedStore())
+        expire_by_the_clock(client)
+        self.server.script("/token", 400, {"error": "invalid_grant"}, delay=0.3)
+        results = results_of_threads(client.access_token, 16)
+        errors = [error for error in results if not isinstance(error, str)]
+        self.assertEqual([type(error) for error in errors], [LoginRequired])
+        self.assert_token_requests(4)  # two logins, the refusal, and one renewal
+
     def test_a_rejected_token_is_renewed_once_for_all_and_never_given_again(self):
         self.server.token_delay = 0.05
         for client in self.users_and_programs():
