@@ -3130,6 +3130,24 @@ class ClientAuthenticationTest(ServerCase):
         self.assertNotIn("Authorization", in_form.headers)
         self.assertNotIn("Authorization", public.headers)
 
+    def test_a_secret_goes_the_first_of_the_two_ways_that_the_metadata_name(self):
+        for methods, is_in_form in (
+            (None, False),
+            ([], False),
+            (["none", "private_key_jwt"], False),
+            (["client_secret_basic", "client_secret_post"], False),
+            (["client_secret_post", "client_secret_basic"], True),
+            (["private_key_jwt", "none", "client_secret_post"], True),
+            (["client_secret_jwt", "client_secret_basic"], False),
+        ):
+            self.server.script("/token", body=TOKEN)
+            facts = {"token_endpoint_auth_methods_supported": methods}
+            with self.subTest(methods):
+                self.client(metadata=facts).access_token()
+                sent = self.server.requests[-1]
+                self.assertEqual("client_secret" in sent.form, is_in_form)
+                self.assertEqual("Authorization" in sent.headers, not is_in_form)
+
     def test_the_id_and_the_secret_are_form_encoded_before_base64_a_space_as_20(self):
         pairs = [
             (  # RFC 6749 section 2.3.1
