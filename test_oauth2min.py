@@ -2842,6 +2842,19 @@ class AuthorizationRequestTest(ServerCase):
             with self.subTest(name), self.assertRaisesRegex(ValueError, name):
                 client.authorization_request()
 
+    def test_a_parameter_that_stands_in_the_query_of_the_endpoint_is_refused(self):
+        # Azure's functions have their key as a `code` there: that is nobody's but theirs.
+        endpoint = self.server.url + "/authorize?code=1&prompt="
+        facts = {"authorization_endpoint": endpoint}
+        client = self.client_without_login(metadata=facts)
+        self.assertEqual(query_of(client.authorization_request().url)["code"], "1")
+        facts["authorization_parameters"] = {"prompt": "login"}
+        insisting = self.client_without_login(metadata=facts)
+        with self.assertRaisesRegex(ValueError, "prompt"):
+            client.authorization_request(prompt="login")
+        with self.assertRaisesRegex(ValueError, "prompt"):
+            insisting.authorization_request()
+
     def test_without_pkce_there_is_no_challenge_and_no_verifier(self):
         client = self.client_without_login(metadata={"pkce": False})
         asked = client.authorization_request()
