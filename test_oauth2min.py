@@ -1892,6 +1892,25 @@ class GrantTest(ServerCase):
         for form in login, renewal:
             self.assertEqual({name: form[name] for name in parameters}, parameters)
 
+    def test_a_resource_of_the_server_goes_with_every_login_grant_and_renewal(self):
+        # RFC 8707 section 2
+        facts = {"resource": "https://api.example/"}
+        user = self.client_without_login(metadata=facts)
+        asked = user.authorization_request()
+        self.assertEqual(query_of(asked.url)["resource"], facts["resource"])
+        user.exchange(asked, self.server.approve(asked.url))
+        user.refresh()
+        program = self.client(metadata=facts)
+        program.access_token()
+        program.refresh()
+        device = self.client_without_login(metadata=facts, grant_type=DEVICE_CODE)
+        self.server.script("/device_authorization", 400, {"error": "invalid_target"})
+        self.error_of(TokenError, device.login)
+        forms = self.server.forms() + self.server.forms("/device_authorization")
+        self.assertEqual([form["resource"] for form in forms], [facts["resource"]] * 5)
+        other = user.authorization_request(resource="https://other.example/")
+        self.assertEqual(query_of(other.url)["resource"], "https://other.example/")
+
 
 # --- 3 Keeping the token --------------------------------------------------------------
 
