@@ -2029,6 +2029,15 @@ class RenewalTest(ServerCase):
         error = self.error_of(LoginRequired, one.access_token)
         self.assertNotIn("invalid_grant", str(error))
 
+    def test_after_a_401_of_the_api_the_login_required_has_that_answer(self):
+        self.server.issue_refresh_token = False
+        client = self.logged_in_client()
+        self.server.script("/v1/echo", 401, {"why": "it is Monday"})
+        error = self.error_of(LoginRequired, client.get, "echo")
+        self.assertEqual(error.response.status_code, 401)
+        self.assertEqual(error.response.json(), {"why": "it is Monday"})
+        self.assertIsNone(self.error_of(LoginRequired, client.get, "echo").response)
+
     def test_a_refresh_token_is_kept_when_the_answer_holds_none(self):
         self.server.rotate = False
         client = self.logged_in_client(store=self.path())
