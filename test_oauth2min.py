@@ -2038,6 +2038,14 @@ class RenewalTest(ServerCase):
         self.assertEqual(error.response.json(), {"why": "it is Monday"})
         self.assertIsNone(self.error_of(LoginRequired, client.get, "echo").response)
 
+    def test_the_reason_of_a_refusal_is_said_to_those_who_come_later_too(self):
+        client = self.logged_in_client()
+        expire_by_the_clock(client)
+        self.server.script("/token", 400, {"error": "invalid_grant"})
+        for call in client.access_token, client.refresh, client.access_token:
+            error = self.error_of(LoginRequired, call)
+            self.assertIn("invalid_grant", str(error))
+
     def test_a_refresh_token_is_kept_when_the_answer_holds_none(self):
         self.server.rotate = False
         client = self.logged_in_client(store=self.path())
