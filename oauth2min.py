@@ -414,8 +414,8 @@ class Client:
         returns the Token, which is kept nowhere (assign it to `token`). TokenError: the
         answer is no. All tokens come through here: override it for a grant of your own."""
         form = {"grant_type": grant_type, "resource": self._server.get("resource"),
-                **(self._server.get("token_parameters") or {})}
-        form.update((name, text) for name, text in parameters.items() if text is not None)
+                **(self._server.get("token_parameters") or {}),
+                **{name: text for name, text in parameters.items() if text is not None}}
         fields = self._server.post("token_endpoint", form, ["access_token"])
         try:
             return Token.from_dict(fields)
