@@ -469,7 +469,6 @@ class Client:
 class _Kept(namedtuple("_Kept", "token renew_at scope")):
     """A token in use. renew_at: the clock time from which it counts as expired, or None.
     scope: what was asked for; the token's own is what the server made of it."""
-    __slots__ = ()
 
     def is_good(self):
         return self.renew_at is None or time.time() < self.renew_at
