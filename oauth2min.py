@@ -480,6 +480,15 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
 
+    # The token in use, or None. Read without a lock, replaced only inside of `alone`.
+    kept = None
+    # What the store held when we last read or wrote it. If something else is there, another
+    # process has renewed; if nothing is there now, somebody has logged out.
+    in_store = None
+    # How the last renewal failed: whoever waited for it gets this error, too.
+    failure = None
+    # The process whose thread has the lock; that one may come in again (signal handlers).
+    inside = None
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
 
@@ -487,25 +496,16 @@ class _TokenKeeper:
         # Whose record the store has: another owner's is never used, and never replaced.
         self.owner = owner
         self.scope = scope      # what to ask for from now on
-        # The token in use, or None. Read without a lock, replaced only inside of `alone`.
-        self.kept = None
         self.store = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
         _require(store is None or hasattr(self.store, "lock"),
                  "store must be a path, or have load(), save(record) and lock()")
         self.name = getattr(self.store, "path", type(self.store).__name__)  # for messages
-        # What the store held when we last read or wrote it. If something else is there,
-        # another process has renewed; if nothing is there now, somebody has logged out.
-        self.in_store = None
-        # How the last renewal failed: whoever waited for it gets this error, too.
-        self.failure = None
         # The access token that replaced a refused one and was accepted nowhere yet, and
         # until when that counts: an API that refuses it would refuse the next one, too.
         # Without this, each 401 of a broken API would cost the server a renewal.
         self.unproven = {}
-        # One lock a process: a forked child has its parent's, but not who holds it. The
-        # same thread may come in again, as a signal handler does: it is `inside` already.
+        # One lock a process: a forked child has its parent's, but not who holds it.
         self.locks = {}
-        self.inside = None
 
     def good(self, ask, rejected=None):
         """A good token other than the `rejected` one. `ask` is Client.request_token. Many
