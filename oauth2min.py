@@ -865,7 +865,7 @@ class TokenFile:
                 raise
             import shutil
             shutil.copyfile(new, self.path)  # it is a mount point, as in a container
-            warnings.warn(f"{self.path} is written in place", RuntimeWarning, stacklevel=4)
+            warnings.warn(f"{self.path} is written in place", RuntimeWarning)
         finally:
             _remove(new)  # it is only there if something failed, as on a full disk
 
@@ -890,7 +890,7 @@ class TokenFile:
                 at_the_end.callback(_flock, file, "LOCK_UN", "LK_UNLCK")
             except (OSError, ImportError) as error:
                 warnings.warn(f"{self.path} has no lock ({error}): let no one else use it",
-                              RuntimeWarning, stacklevel=4)
+                              RuntimeWarning)
             yield
 
 def _remove(path):
