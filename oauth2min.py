@@ -849,11 +849,10 @@ class TokenFile:
             _remove(f"{self.path}.damaged")
             return
         try:
-            # O_EXCL: a file of our own, with this mode, and no link that others laid there.
-            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(file, "w", encoding="utf-8") as writer:
-                json.dump(record, writer, indent=1)
-                writer.flush()
+            # "x": a file of our own, and not one that others laid there.
+            with open(new, "x", encoding="utf-8", opener=_private) as file:
+                json.dump(record, file, indent=1)
+                file.flush()
                 try:
                     os.fsync(file)  # before the rename, or a power cut leaves an empty file
                 except OSError as error:
@@ -879,10 +878,8 @@ class TokenFile:
                 # One by one: os.makedirs gives this mode to the last one only.
                 for folder in reversed(Path(self.path).parents):
                     folder.mkdir(0o700, exist_ok=True)
-                # Not through a link that another user laid there.
-                file = os.open(f"{self.path}.lock",
-                               os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-                at_the_end.callback(os.close, file)
+                file = at_the_end.enter_context(
+                    open(f"{self.path}.lock", "ab", opener=_private)).fileno()
                 # Asking without waiting: with gevent, the owner may be in this thread, too.
                 while not _flock(file, "LOCK_EX", "LK_NBLCK"):
                     time.sleep(0.01)
@@ -892,6 +889,11 @@ class TokenFile:
                 warnings.warn(f"{self.path} has no lock ({error}): let no one else use it",
                               RuntimeWarning)
             yield
+
+def _private(path, flags):
+    """Opens a file, for `open`: with a mode that lets nobody else in, and not through a
+    link that another user laid there."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 def _remove(path):
     """Removes a file, if there is one."""

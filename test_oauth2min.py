@@ -4023,7 +4023,7 @@ class TokenFileTest(Case):
             content = self.content_of(new).decode()
             self.assertEqual(json.loads(content), {"new": 2})
             if os.name == "posix":
-                self.assertEqual(stat.S_IMODE(os.fstat(file).st_mode), 0o600)
+                self.assertEqual(stat.S_IMODE(os.fstat(file.fileno()).st_mode), 0o600)
 
         with mock.patch("os.fsync", fsync):
             self.save({"new": 2})
