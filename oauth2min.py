@@ -1098,9 +1098,9 @@ Connection: close\r
 
 def _say(text):
     """Shows a text to the user, on stderr: stdout is for results."""
-    with suppress(Exception):  # it may be closed, or a thing of the caller's
-        if sys.stderr:  # print() would take None for stdout
-            print(text, file=sys.stderr, flush=True)
+    with suppress(Exception):  # it may be None, closed, or a thing of the caller's
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()  # before Python 3.9, a file or pipe would have it at the end
 
 def _browse(url, open_browser):
     """Opens a browser as login() was told: True for the system's, a function of the
