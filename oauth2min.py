@@ -949,8 +949,8 @@ class _Callback:
                     break  # there is no IPv6
                 self.close()
                 raise OSError(
-                    error.errno, f"cannot listen on port {port} ({error.strerror}): use "
-                    "another redirect_uri, or end the program that has it")
+                    error.errno, f"cannot listen on port {port} ({error.strerror}): free "
+                    "it, or give redirect_uri another one, or none for any that is free")
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
         netloc = re.sub("(:[0-9]*)?$", f":{port}", parts.netloc, count=1)

@@ -4368,6 +4368,20 @@ class LoopbackTest(LoginCase):
                 self.stderr_of_login(client, self.fail_if_asked)
         self.assertEqual(self.server.requests, [])
 
+    def test_a_port_that_cannot_be_had_is_named_with_the_reason_of_the_system(self):
+        bind = "socketserver.TCPServer.server_bind"
+        client = self.client_without_login(redirect_uri="http://127.0.0.1:80/callback")
+        for number, kind in (
+            (errno.EACCES, PermissionError),  # one below 1024, or that Windows reserves
+            (errno.EADDRINUSE, OSError),
+            (errno.EADDRNOTAVAIL, OSError),
+        ):
+            reason = os.strerror(number)
+            with mock.patch(bind, side_effect=OSError(number, reason)):
+                error = self.error_of(kind, client.login, self.fail_if_asked)
+            self.assertIn(" 80 (%s)" % reason, error.strerror)
+            self.assertNotIn("program", error.strerror)  # it need not be another's
+
     def test_when_time_is_up_the_user_has_to_try_again_and_the_port_is_free(self):
         urls = []
         self.stderr_of_abandoned_login(self.client_without_login(), urls.append)
