@@ -1134,15 +1134,15 @@ def _typed():
     return os.read(file, _BLOCK).decode("utf-8", "replace")
 
 def _pasted(typed, asked, server):
-    """The answer in what was typed: an address, its query or, where PKCE does what `state`
-    would do and no issuer is promised, the code alone. "" if there is none."""
+    """The answer in what was typed: an address, its query or, where no issuer is promised,
+    code#state, or the code if PKCE does what `state` would do. "" if there is none."""
     line = "".join(typed.split())
-    if _answer_to(asked, line):
-        return line
-    if (asked.code_verifier and not _promises_iss(server)
-            and re.fullmatch("[^=?&:#]{16,}={0,2}", line)):
-        return _form({"code": unquote(line), "state": asked.state})
-    return ""
+    code, mark, state = line.partition("#")  # as Anthropic's page shows them
+    if asked.code_verifier and not mark:
+        state = asked.state
+    if re.fullmatch("[^=?&:]{16,}={0,2}", code) and not _promises_iss(server):
+        line = _form({"code": unquote(code), "state": state})
+    return line if _answer_to(asked, line) else ""
 
 def _device_token(fields, open_browser, timeout, ask):
     """The device grant (RFC 8628): the user types a short code on another device, and we

@@ -4708,8 +4708,11 @@ class TerminalTest(ServerCase):
             }
             return self.start_login_on_terminal(metadata=metadata)
 
+        def code_and_state(url):
+            return "%(code)s#%(state)s" % query_of(url)
+
         with_iss = [query, spaces_and_line_breaks]
-        shapes = with_iss + [bare_code, bare_code_out_of_an_address]
+        shapes = with_iss + [bare_code, bare_code_out_of_an_address, code_and_state]
         for shape, (paste, process, url) in zip(shapes, parallel_map(start, shapes)):
             with self.subTest(shape.__name__):
                 paste(shape(self.server.approve(url)))
@@ -4735,11 +4738,24 @@ class TerminalTest(ServerCase):
         self.wait_for_line(process, "logged in ada")
         self.assert_token_requests(1)
 
-    def test_without_pkce_a_bare_code_is_not_taken(self):
-        paste, process, _ = self.start_login_on_terminal(metadata={"pkce": False})
-        paste("a-bare-code-that-is-long-enough")
-        self.wait_for_line(process, "Please paste")
+    def assert_no_answer(self, *shapes, **metadata):
+        """None of these is taken."""
+        paste, process, url = self.start_login_on_terminal(metadata=metadata)
+        answer = {"code": "a-code-that-is-long-enough", "state": query_of(url)["state"]}
+        for shape in shapes:
+            paste(shape % answer)
+            self.wait_for_line(process, "Please paste")
         self.assertEqual(self.server.forms(), [])
+
+    def test_a_code_with_another_state_is_not_taken(self):
+        shapes = "%(code)s#wrong", "%(code)s#", "%(code)s#%(state)s#%(state)s"
+        self.assert_no_answer(*shapes, **{PROMISE_OF_ISS: False})
+
+    def test_without_pkce_a_bare_code_is_not_taken(self):
+        self.assert_no_answer("%(code)s", **{PROMISE_OF_ISS: False, "pkce": False})
+
+    def test_where_iss_is_promised_a_code_without_an_address_is_not_taken(self):
+        self.assert_no_answer("%(code)s", "%(code)s#%(state)s", **{PROMISE_OF_ISS: True})
 
     def test_a_pasted_denial_ends_it(self):
         paste, process, url = self.start_login_on_terminal()
