@@ -981,8 +981,11 @@ class _Callback:
         self.asked = asked
         deadline = time.monotonic() + seconds
         typed = ""
+        wish = "the address that it ends at"
+        if asked.redirect_uri.startswith("urn:"):
+            wish = "the code that it shows"
         if _terminal() is not None:
-            _say("If that browser is elsewhere, paste the address that it ends at here:")
+            _say(f"If that browser is elsewhere, paste {wish} here:")
         while not self.query:
             if time.monotonic() > deadline:
                 raise LoginRequired(
@@ -999,7 +1002,7 @@ class _Callback:
                 if pasted:
                     return pasted
                 typed = ""
-                _say(f"Please paste the whole address: it begins with {asked.redirect_uri}")
+                _say(f"Please paste {wish}, whole ({asked.redirect_uri}...)")
         return self.query
 
 def _listener(callback, address, port):
@@ -1135,12 +1138,14 @@ def _typed():
 
 def _pasted(typed, asked, server):
     """The answer in what was typed: an address, its query or, where no issuer is promised,
-    code#state, or the code if PKCE does what `state` would do. "" if there is none."""
+    code#state, or the code if PKCE does what `state` would do. On a page that shows the
+    code, it is whatever was typed. "" if there is none."""
     line = "".join(typed.split())
     code, mark, state = line.partition("#")  # as Anthropic's page shows them
-    if asked.code_verifier and not mark:
+    is_shown = asked.redirect_uri.startswith("urn:")  # "out of band"
+    if (asked.code_verifier or is_shown) and not mark:
         state = asked.state
-    if re.fullmatch("[^=?&:]{16,}={0,2}", code) and not _promises_iss(server):
+    if is_shown or re.fullmatch("[^=?&:]{16,}={0,2}", code) and not _promises_iss(server):
         line = _form({"code": unquote(code), "state": state})
     return line if _answer_to(asked, line) else ""
 

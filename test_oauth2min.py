@@ -4770,6 +4770,22 @@ class TerminalTest(ServerCase):
         paste(self.server.approve(url))
         self.wait_for_line(process, "logged in ada")
 
+    def test_on_an_out_of_band_page_any_one_word_is_the_code(self):
+        for uri, pkce in (
+            ("urn:ietf:wg:oauth:2.0:oob", False),
+            ("urn:ietf:wg:oauth:2.0:oob:auto", True),
+        ):
+            paste, process, _ = self.start_login_on_terminal(
+                metadata={PROMISE_OF_ISS: False, "pkce": pkce}, redirect_uri=uri
+            )
+            self.wait_for_line(process, "paste the code")
+            self.server.script("/token", 400, {"error": "invalid_grant"})
+            paste(" \n")
+            self.assertNotIn("address", self.wait_for_line(process, "Please paste"))
+            paste("4/x%3D")
+            self.wait_for_line(process, "TokenError")
+            self.assertEqual(self.server.forms()[-1]["code"], "4/x=")
+
     def test_after_the_login_nothing_reads_the_terminal_any_more(self):
         paste, process, url = self.start_login_on_terminal()
         self.open_browser_at(url)
