@@ -1153,8 +1153,10 @@ def _device_token(fields, open_browser, timeout, ask):
     """The device grant (RFC 8628): the user types a short code on another device, and we
     ask the token endpoint again and again whether that has happened. `fields` is the answer
     of the device authorization endpoint. LoginRequired: the time is over."""
-    # The latter is Google's. A terminal would obey what cannot be printed.
-    url = str(fields.get("verification_uri") or fields.get("verification_url"))
+    # The first has the code in it, the last is Google's. A terminal would obey what cannot
+    # be printed.
+    url = str(fields.get("verification_uri_complete")
+              or fields.get("verification_uri", fields.get("verification_url")))
     url = "".join(filter(str.isprintable, url[:2000]))
     _origin(url)  # UnsafeURL: there is none, or it could open a file
     _say(f"To log in, type the code {_one_line(fields['user_code'])} at\n\n{url}\n\nin any "

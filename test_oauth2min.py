@@ -4852,7 +4852,9 @@ class DeviceTest(LoginCase):
             "expires_in": 600,
             "verification_uri": "https://as.example/device",
         }
-        self.server.script("/device_authorization", body=dict(grant, **given))
+        grant.update(given)
+        grant = {name: value for name, value in grant.items() if value is not None}
+        self.server.script("/device_authorization", body=grant)
         for error in errors:
             if error:
                 self.server.script("/token", status, {"error": error})
@@ -4989,6 +4991,27 @@ class DeviceTest(LoginCase):
                 self.assertIn("\n\n%s\n" % url, shown)
                 self.assertTrue(opened.wait(PATIENCE))
                 self.assertEqual(given, [url])
+
+    def test_the_address_with_the_code_in_it_is_shown_and_opened_beside_the_code(self):
+        given = []
+        opened = threading.Event()
+
+        def browser(url):
+            given.append(url)
+            opened.set()
+
+        self.server.device_interval = 0.01
+        client = self.device_client()
+        with self.captured_stderr() as shown:
+            thread = threading.Thread(target=client.login, args=(browser,), daemon=True)
+            thread.start()
+            self.assertTrue(opened.wait(PATIENCE))
+            code = query_of(given[0])["user_code"]
+            self.server.approve_device(code)
+            thread.join(PATIENCE)
+        self.assertIn("\n\n%s\n" % given[0], shown.getvalue())
+        self.assertIn("code %s " % code, shown.getvalue())
+        self.assertEqual(client.get("me").json()["id"], "ada")
 
     def test_an_address_that_is_none_of_the_web_is_not_shown(self):
         for address in None, "", "file:///etc/passwd", "javascript:alert(1)":
