@@ -811,8 +811,7 @@ class TokenFile:
         path = os.path.expanduser(path)
         # A symbolic link stays one, its target is replaced.
         self.path = os.path.realpath(path)
-        _require(not os.path.islink(path)
-                 or not os.stat(os.path.dirname(path) or ".").st_mode & 2,
+        _require(not os.path.islink(path) or not _is_shared(path),
                  f"{path!r} is a link in a folder that others can write to")
         is_other = os.path.exists(self.path) and not os.path.isfile(self.path)
         _require(not is_other and not path.startswith("~"),
@@ -823,7 +822,7 @@ class TokenFile:
         cannot be read, or is damaged. One of ours, which begins like JSON or with the zeros
         that a power cut leaves, is moved aside, so that the next login can save."""
         try:
-            with open(self.path, "rb") as file:
+            with open(self.path, "rb", opener=_private) as file:
                 content = file.read()
             record = _json(content)
             if record is None and content.strip():
@@ -891,9 +890,20 @@ class TokenFile:
             yield
 
 def _private(path, flags):
-    """Opens a file, for `open`: with a mode that lets nobody else in, and not through a
-    link that another user laid there."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    """Opens a file, for `open`: with a mode that lets nobody else in, not through a link,
+    and without waiting at a FIFO. OSError: another user may have laid it there."""
+    for name in "O_NOFOLLOW", "O_NONBLOCK":  # Windows has neither
+        flags |= getattr(os, name, 0)
+    file = os.open(path, flags, 0o600)
+    # There are no users on Windows: all is 0 there, and int() is.
+    if _is_shared(path) and os.fstat(file).st_uid != getattr(os, "geteuid", int)():
+        os.close(file)
+        raise PermissionError(errno.EPERM, "it is another user's")
+    return file
+
+def _is_shared(path):
+    """Whether others can write to the folder of this file."""
+    return os.stat(os.path.dirname(path) or ".").st_mode & 2
 
 def _remove(path):
     """Removes a file, if there is one."""

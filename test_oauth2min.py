@@ -4087,6 +4087,30 @@ class TokenFileTest(Case):
                 pass
         self.assertFalse(os.path.lexists(self.path("elsewhere")))
 
+    @needs_posix
+    def test_a_file_or_lock_of_another_user_in_a_shared_folder_is_refused(self):
+        self.save({"a": 1})
+        another = mock.patch("os.geteuid", return_value=os.geteuid() + 1)
+        with another:
+            self.assertEqual(self.file.load(), {"a": 1})  # nobody else could lay it there
+        os.chmod(self.folder, 0o1777)
+        self.assertEqual(self.file.load(), {"a": 1})
+        with another:
+            error = self.error_of(StoreError, self.file.load)
+            self.assertIn("another user", str(error))
+            with self.assertWarnsRegex(RuntimeWarning, "another user"), self.file.lock():
+                pass
+
+    @needs_posix
+    def test_a_fifo_in_the_place_of_the_file_or_lock_holds_nobody_up(self):
+        os.mkfifo(self.path())
+        os.mkfifo(self.path("token.json.lock"))
+        self.error_of(ValueError, TokenFile, self.path())
+        with self.assertWarns(RuntimeWarning), self.file.lock():
+            self.assertIsNone(self.file.load())
+            self.file.save({"a": 1})
+            self.assertEqual(self.file.load(), {"a": 1})
+
     def test_a_damaged_file_is_moved_aside_and_named(self):
         contents = [
             b"\0" * 300,  # after a power cut
