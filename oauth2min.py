@@ -857,7 +857,7 @@ class TokenFile:
                 except OSError as error:
                     if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                         raise  # a file system that cannot is no reason not to save
-            os.replace(new, self.path)
+            _replace(new, self.path)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
@@ -904,6 +904,14 @@ def _private(path, flags):
 def _is_shared(path):
     """Whether others can write to the folder of this file."""
     return os.stat(os.path.dirname(path) or ".").st_mode & 2
+
+def _replace(new, path):
+    """os.replace(), tried for a second: on Windows, a scanner may have the file open."""
+    for _ in range(100):
+        with suppress(PermissionError):
+            return os.replace(new, path)
+        time.sleep(0.01)
+    os.replace(new, path)
 
 def _remove(path):
     """Removes a file, if there is one."""

@@ -4070,8 +4070,24 @@ class TokenFileTest(Case):
         self.assertEqual(self.names_of_files(), ["token.json"])
         for number in errno.EPERM, errno.EACCES:  # it may be another user's
             with mock.patch("os.replace", side_effect=OSError(number, "no")):
-                self.error_of(PermissionError, self.file.save, {"a": 3})
+                with mock.patch("time.sleep"):
+                    self.error_of(PermissionError, self.file.save, {"a": 3})
         self.assertEqual(self.file.load(), {"a": 2})
+
+    def test_while_a_scanner_has_it_open_on_windows_it_is_tried_again_for_a_second(self):
+        self.file.save({"a": 1})
+        replace = os.replace
+        slept = []
+
+        def replace_later(new, path):
+            if sum(slept) < 0.9:
+                raise PermissionError(errno.EACCES, "Access is denied")
+            replace(new, path)
+
+        with mock.patch("os.replace", replace_later), mock.patch("time.sleep", slept.append):
+            self.file.save({"a": 2})
+        self.assertEqual(self.file.load(), {"a": 2})
+        self.assertEqual(self.names_of_files(), ["token.json"])
 
     def test_a_link_in_a_folder_that_others_can_write_to_is_refused(self):
         os.symlink(self.path("elsewhere"), self.path("link"))
