@@ -1130,12 +1130,25 @@ def _browse(url, open_browser):
     if open_browser is None:
         open_browser = ("SSH_CONNECTION" not in os.environ
                         or bool({"DISPLAY", "BROWSER"} & set(os.environ)))
-    with suppress(ImportError, RuntimeError):  # there is no such module, or no thread
-        if open_browser is True:
-            import webbrowser
-            open_browser = webbrowser.open
+    if open_browser is True:
+        open_browser = _system_browser
+    with suppress(RuntimeError):  # there may be no threads
         if open_browser:  # some come back only when the page is there, or closed
             threading.Thread(target=open_browser, args=(url,), daemon=True).start()
+
+def _system_browser(url):
+    """webbrowser.open() in a process of its own: what it starts has our stdout, so that
+    `x=$(program)` would get what a browser says, and wait for its end. It may fail."""
+    with suppress(Exception):
+        if getattr(sys, "frozen", False):  # then that is no Python, but the program again
+            import webbrowser
+            webbrowser.open(url)
+        else:
+            import subprocess
+            nothing = subprocess.DEVNULL
+            # -I: a webbrowser.py in the current folder may be anybody's.
+            subprocess.call([sys.executable, "-I", "-m", "webbrowser", url],
+                            stdout=nothing, stderr=nothing)
 
 def _terminal():
     """The descriptor of stdin, if it is a terminal, and ours at this time; else None."""

@@ -55,7 +55,6 @@ import urllib.parse
 import urllib.request
 import urllib.response
 import warnings
-import webbrowser
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
@@ -576,23 +575,13 @@ class LoginCase(ServerCase):
         return shown.getvalue()
 
     @contextlib.contextmanager
-    def machine_with_browser(self, found="firefox", environ=None):
-        """A machine with this browser, or None, and this environment, by default a
-        desktop's; gives the stand-in of webbrowser.open."""
-        problem = (
-            None if found else webbrowser.Error("could not locate runnable browser")
-        )
-        browser = webbrowser.GenericBrowser(found or "none")
-        if environ is None:
-            environ = {"DISPLAY": ":0"}
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.dict(os.environ, environ))
-            stack.enter_context(
-                mock.patch("webbrowser.get", side_effect=problem, return_value=browser)
-            )
-            yield stack.enter_context(
-                mock.patch("webbrowser.open", return_value=bool(found))
-            )
+    def machine_with_browser(self, environ=None):
+        """A machine with this environment, by default a desktop's; gives the stand-in of
+        the system's browser."""
+        with mock.patch.dict(os.environ, {"DISPLAY": ":0"} if environ is None else environ):
+            # inside: otherwise it would be opened by another process
+            with mock.patch("oauth2min._system_browser") as opened:
+                yield opened
 
 
 # --- 1 The file, errors, token --------------------------------------------------------
@@ -4333,24 +4322,67 @@ class LoopbackTest(LoginCase):
         desktop = {"DISPLAY": ":0"}
         stubborn = {"BROWSER": "firefox"}
         rows = [
-            Row(wish=None, found="firefox", environ=desktop, opened=True),
-            Row(wish=None, found="firefox", environ=ssh, opened=False),
-            Row(wish=None, found="firefox", environ=forwarded, opened=True),
-            Row(wish=None, found="firefox", environ=other_end, opened=True),
-            Row(wish=None, found=None, environ={}, opened=True),
-            Row(wish=True, found="firefox", environ={}, opened=True),
-            Row(wish=True, found="firefox", environ=ssh, opened=True),
-            Row(wish=True, found=None, environ={}, opened=True),
-            Row(wish=False, found="firefox", environ=stubborn, opened=False),
+            Row(wish=None, environ=desktop, opened=True),
+            Row(wish=None, environ=ssh, opened=False),
+            Row(wish=None, environ=forwarded, opened=True),
+            Row(wish=None, environ=other_end, opened=True),
+            Row(wish=None, environ={}, opened=True),
+            Row(wish=True, environ=ssh, opened=True),
+            Row(wish=True, environ={}, opened=True),
+            Row(wish=False, environ=stubborn, opened=False),
         ]
         for row in rows:
             client = self.client_without_login()
             with self.subTest(row):
-                with self.machine_with_browser(row.found, row.environ) as opened:
+                with self.machine_with_browser(row.environ) as opened:
                     shown = self.stderr_of_abandoned_login(client, row.wish)
                 self.assertEqual(opened.call_count, row.opened)
                 for call in opened.call_args_list:
                     self.assertIn(call[0][0], shown)
+
+    BROWSER = """
+        import os, sys, time
+        print("dirt", flush=True)
+        print("dirt", file=sys.stderr, flush=True)
+        url, page, end = sys.argv[1:]
+        with open(page + ".new", "w") as file:
+            file.write(url)
+        os.replace(page + ".new", page)
+        while not os.path.exists(end):
+            time.sleep(0.01)
+        """
+    LOGIN = """
+        import json
+        from oauth2min import Client
+        client = Client(json.loads(sys.argv[1]), "fake-public", grant_type="authorization_code")
+        client.login(open_browser=True)
+        print("logged in")
+        """
+
+    @needs_posix
+    def test_the_browser_neither_writes_to_our_stdout_nor_keeps_it_open(self):
+        self.write("browser.py", textwrap.dedent(self.BROWSER).encode())
+        self.write("webbrowser.py", b"raise SystemExit")  # of somebody else's
+        page, end = self.path("page"), self.path("end")
+        self.addCleanup(self.write, "end", b"")
+        command = [sys.executable, self.path("browser.py"), "%s", page, end]
+        os.environ["BROWSER"] = " ".join(map(shlex.quote, command))
+        metadata = json.dumps(self.server.metadata)
+        process = self.start_python(self.LOGIN, metadata, cwd=self.folder)
+        deadline = time.monotonic() + PATIENCE
+        while not os.path.exists(page) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.server.browser(self.content_of("page").decode())
+        shown = process.stdout.read()  # to its end, which the browser does not wait for
+        self.assertIn("logged in", shown)
+        self.assertNotIn("dirt", shown)
+
+    def test_a_frozen_program_is_not_started_again_as_a_browser(self):
+        # inside: what runs in a thread otherwise
+        with mock.patch("sys.frozen", True, create=True), mock.patch("webbrowser.open") as opened:
+            with mock.patch("subprocess.Popen", side_effect=self.fail_if_asked):
+                oauth2min._system_browser("https://as.example/")
+        opened.assert_called_once_with("https://as.example/")
 
     def redirect_uri_after_login(self, uri):
         self.stderr_of_login(self.client_without_login(redirect_uri=uri))
@@ -5102,7 +5134,8 @@ class DeviceTest(LoginCase):
         self.assertLess(len(shown), 5000)
 
     def test_it_needs_no_webbrowser(self):
-        with mock.patch.dict(sys.modules, webbrowser=None):
+        frozen = mock.patch("sys.frozen", True, create=True)
+        with frozen, mock.patch.dict(sys.modules, webbrowser=None):
             for open_browser in None, False, len:
                 self.device_login(open_browser=open_browser)
 
