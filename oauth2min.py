@@ -1129,7 +1129,7 @@ def _browse(url, open_browser):
     another machine's. It never waits, and it may fail, for the address was shown before."""
     if open_browser is None:
         open_browser = ("SSH_CONNECTION" not in os.environ
-                        or bool({"DISPLAY", "BROWSER"} & set(os.environ)))
+                        or not {"DISPLAY", "BROWSER"}.isdisjoint(os.environ))
     if open_browser is True:
         open_browser = _system_browser
     with suppress(RuntimeError):  # there may be no threads
