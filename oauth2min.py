@@ -1002,25 +1002,34 @@ class _Callback:
         wish = "the address that it ends at"
         if asked.redirect_uri.startswith("urn:"):
             wish = "the code that it shows"
-        if _terminal() is not None:
-            _say(f"If that browser is elsewhere, paste {wish} here:")
-        while not self.query:
-            if time.monotonic() > deadline:
-                raise LoginRequired(
-                    f"nobody logged in for {seconds:g} seconds: try again; check client_id,"
-                    " redirect_uri and scope; or use authorization_request(), exchange()")
-            time.sleep(0.0005)  # for where nobody listens, and pasting is the only way
-            for listener in self.listeners:
-                listener.handle_request()  # of one who waits; or of nobody, after 3 ms
-            more = _typed()
-            typed += more
-            # An address with line breaks in it comes in pieces: wait for the last one.
-            if typed.endswith(("\n", "\r")) and not more:
-                pasted = _pasted(typed, asked, server)
-                if pasted:
-                    return pasted
-                typed = ""
-                _say(f"Please paste {wish}, whole ({asked.redirect_uri}...)")
+        with ExitStack() as at_the_end:
+            terminal = _terminal()
+            if terminal is not None:
+                _give_every_key(terminal, at_the_end)
+                _say(f"If that browser is elsewhere, paste {wish} here:")
+            while not self.query:
+                if time.monotonic() > deadline:
+                    raise LoginRequired(
+                        f"nobody logged in for {seconds:g} seconds: try again; check "
+                        "client_id, redirect_uri and scope; or use "
+                        "authorization_request(), exchange()")
+                time.sleep(0.0005)  # for where nobody listens, and pasting is the only way
+                for listener in self.listeners:
+                    listener.handle_request()  # of one who waits; or of nobody, after 3 ms
+                more = _typed()
+                for key in more:
+                    if key in "\b\x7f":  # Backspace: the terminal has shown it, as ^?
+                        typed = typed[:-1]
+                        _say("\b\b\b   \b\b\b", "")
+                    else:
+                        typed += key
+                # An address with line breaks in it comes in pieces: wait for the last one.
+                if typed.endswith(("\n", "\r")) and not more:
+                    pasted = _pasted(typed, asked, server)
+                    if pasted:
+                        return pasted
+                    typed = ""
+                    _say(f"Please paste {wish}, whole ({asked.redirect_uri}...)")
         return self.query
 
 def _listener(callback, address, port):
@@ -1117,10 +1126,10 @@ Connection: close\r
 \r
 {page}""".encode()
 
-def _say(text):
+def _say(text, end="\n"):
     """Shows a text to the user, on stderr: stdout is for results."""
     with suppress(Exception):  # it may be None, closed, or a thing of the caller's
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{text}{end}")
         sys.stderr.flush()  # before Python 3.9, a file or pipe would have it at the end
 
 def _browse(url, open_browser):
@@ -1158,6 +1167,24 @@ def _terminal():
             return file
     return None
 
+def _give_every_key(terminal, at_the_end):
+    """Lets the terminal give each key at once, for it cuts a line after 1,024 characters,
+    or 4,096. `at_the_end` makes it as it was: also at SIGTERM, which would skip that."""
+    # ValueError: in another thread than the first, nothing can be done about SIGTERM.
+    # TypeError: it has a handler in C, which could not be put back.
+    with suppress(ImportError, TypeError, ValueError):
+        from signal import SIG_DFL, SIGTERM, getsignal, signal
+        from termios import ICANON, TCSANOW, tcgetattr, tcsetattr
+        before = handler = getsignal(SIGTERM)
+        if before == SIG_DFL:
+            handler = lambda *_: sys.exit(143)
+        signal(SIGTERM, handler)
+        at_the_end.callback(signal, SIGTERM, before)
+        mode = tcgetattr(terminal)
+        at_the_end.callback(tcsetattr, terminal, TCSANOW, mode[:])
+        mode[3] &= ~ICANON
+        tcsetattr(terminal, TCSANOW, mode)
+
 def _typed():
     """What was typed on the terminal since we last asked, "" for nothing. It never waits,
     so no thread is left behind that would take from the program what is typed after the
@@ -1171,7 +1198,7 @@ def _pasted(typed, asked, server):
     """The answer in what was typed: an address, its query or, where no issuer is promised,
     code#state, or the code if PKCE does what `state` would do. On a page that shows the
     code, it is whatever was typed. "" if there is none."""
-    line = "".join(typed.split())
+    line = re.sub(r"[\s\0-\x1f]", "", typed)
     code, mark, state = line.partition("#")  # as Anthropic's page shows them
     is_shown = asked.redirect_uri.startswith("urn:")  # "out of band"
     if (asked.code_verifier or is_shown) and not mark:

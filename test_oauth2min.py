@@ -4743,18 +4743,28 @@ class TerminalTest(ServerCase):
         url = self.wait_for_line(process, "/authorize?")
         return process, url
 
+    def state_of_terminal(self, file):
+        import termios  # which Windows has not
+
+        return termios.tcgetattr(file)
+
     def start_login_on_terminal(self, controlling=True, **settings):
         """The same on a terminal; a function that types there comes first."""
         master, slave = os.openpty()
         self.addCleanup(os.close, master)
+        before = self.state_of_terminal(slave)
         try:
             process, url = self.start_login(slave, controlling=controlling, **settings)
         finally:
             os.close(slave)
 
         def paste(text):
-            os.write(master, text.encode() + b"\n")
+            keys = text.encode() + b"\n"
+            while keys:  # it takes so many at once
+                keys = keys[os.write(master, keys) :]
 
+        paste.terminal = master
+        paste.before = before
         return paste, process, url
 
     def open_browser_at(self, url):
@@ -4857,6 +4867,44 @@ class TerminalTest(ServerCase):
             paste("4/x%3D")
             self.wait_for_line(process, "TokenError")
             self.assertEqual(self.server.forms()[-1]["code"], "4/x=")
+
+    def test_an_address_of_8000_characters_is_not_cut(self):
+        paste, process, url = self.start_login_on_terminal()
+        address, _, query = self.server.approve(url).partition("?")
+        self.wait_for_line(process, "paste the address")
+        paste("%s?more=%s&%s" % (address, "x" * (8000 - len(address + query)), query))
+        self.wait_for_line(process, "logged in ada")
+
+    def test_backspace_takes_back_what_was_typed(self):
+        paste, process, url = self.start_login_on_terminal()
+        self.wait_for_line(process, "paste the address")
+        address = self.server.approve(url)
+        paste("x\x7f\x7f\x7f%sxy\b\x7f%s\x04" % (address[:50], address[50:]))
+        self.wait_for_line(process, "logged in ada")
+
+    def test_however_it_ends_the_terminal_is_as_before(self):
+        def pasted(ending):
+            return lambda paste, process, url: paste(getattr(self.server, ending)(url))
+
+        def killed(number):
+            return lambda paste, process, url: process.send_signal(number)
+
+        ends = [
+            (pasted("approve"), "logged in ada", 0),
+            (pasted("deny"), "AuthorizationError", 0),
+            (killed(signal.SIGINT), "KeyboardInterrupt", 0),
+            (killed(signal.SIGTERM), "", 128 + signal.SIGTERM),
+        ]
+        for end, said, status in ends:
+            paste, process, url = self.start_login_on_terminal()
+            self.wait_for_line(process, "paste the address")
+            self.assertNotEqual(self.state_of_terminal(paste.terminal), paste.before)
+            end(paste, process, url)
+            self.wait_for_line(process, said) if said else process.wait(PATIENCE)
+            with self.subTest(said):
+                self.assertEqual(self.state_of_terminal(paste.terminal), paste.before)
+                paste("")  # which the program waits for
+                self.assertEqual(process.wait(PATIENCE), status)
 
     def test_after_the_login_nothing_reads_the_terminal_any_more(self):
         paste, process, url = self.start_login_on_terminal()
