@@ -1361,6 +1361,8 @@ class _HTTP:
             answer = self.opener.open(sent, timeout=self.timeout)
             answer.request = request
             return answer
+        except UnsafeURL:  # which is a ValueError, too
+            raise
         except (OSError, HTTPException, ValueError) as error:
             failure = _network_error(error, request)
         raise failure  # out here the traceback holds no header
@@ -1868,8 +1870,6 @@ def _network_error(error, request):
     """What happened and what to do, without what Python's own messages quote."""
     if isinstance(error, URLError):
         error = error.reason
-    if isinstance(error, UnsafeURL):
-        return error
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     said = _one_line(said, request.secrets)
     advice = "check the address, the network and the proxy settings"
