@@ -1654,7 +1654,7 @@ class _Connection:
             self.close()
             raise
         # If a file became shorter meanwhile, the next request would be taken for its rest.
-        answer.will_close = answer.will_close or not request.is_repeatable()
+        answer.will_close |= not request.is_repeatable()
         answer.connection = self
         answer.url = request.full_url
         answer.msg = answer.reason  # as urlopen has it
@@ -1766,17 +1766,17 @@ class _Answer(HTTPResponse):
         sizes = _listed(self.headers, "Content-Length")
         self.will_close = (
             self.version == 10 or "close" in _listed(self.headers, "Connection"))
-        self.chunked = bool(codings)
+        self.chunked = False
         self.chunk_left = None  # of no chunk yet
         self.length = None
         if self._method == "HEAD" or self.status in (204, 304):
-            self.chunked = False
             self.length = 0
         elif codings:
             if codings != ["chunked"]:
                 raise _BadAnswer(f"the Transfer-Encoding {', '.join(codings)[:12]!r}")
+            self.chunked = True
             # Section 6.1: a proxy may have read it otherwise.
-            self.will_close = self.will_close or bool(sizes)
+            self.will_close |= bool(sizes)
         elif sizes:
             size = ",".join(set(sizes))  # one number, however often it is said
             if not re.fullmatch("[0-9]{1,15}", size):
