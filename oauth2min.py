@@ -1664,7 +1664,7 @@ class _Connection:
         """Sends the request, in one piece if its body is at hand. If the server hangs up
         before it has all, its answer may say why, as a 413 or a 401 does."""
         method = request.get_method()
-        blocks = iter([b""])
+        blocks = iter(())
         if request.data is not None or method in ("PATCH", "POST", "PUT"):
             blocks = _blocks(request.data or b"", headers)
         with suppress(ConnectionError):
