@@ -1546,7 +1546,7 @@ class _Connections(BaseHandler):
                     self.idle.remove(connection)
                     if connection.is_good():
                         return connection
-                    connection.close()
+                    connection.hang_up()
         return None
 
     def give_back(self, connection):
@@ -1565,10 +1565,11 @@ class _Connections(BaseHandler):
         """Closes the idle connections, the oldest first, but for so many."""
         with suppress(IndexError):  # another thread was faster
             while len(self.idle) > rest:
-                self.idle.pop(0).close()
+                self.idle.pop(0).hang_up()
 
-class _Connection:
-    """One connection, to an origin or to a proxy, and the time that its request has."""
+class _Connection(io.RawIOBase):
+    """One connection, to an origin or to a proxy, and the time that its request has. It is
+    itself the file that its answers are read from."""
     sock = None        # while it is not open
     until_end = True   # whether what is read may end with the connection
     idle_since = 0.0   # by the clock, which goes on while a laptop sleeps
@@ -1599,11 +1600,14 @@ class _Connection:
         return self.sock
 
     def makefile(self, _):
-        """What comes in, as HTTPResponse reads it. The connection does not end with it. The
-        buffer is small: what comes out of turn stays behind it, where is_good sees it."""
-        return io.BufferedReader(_Raw(self.receive), 8192)
+        """What comes in, as HTTPResponse reads it. The buffer is small: what comes out of
+        turn stays behind it, where is_good sees it."""
+        return io.BufferedReader(self, 8192)
 
-    def receive(self, buffer):
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
         """Reads something into the buffer; 0 is the end. OSError: it is too early, for the
         head has said how long the body is."""
         try:
@@ -1651,7 +1655,7 @@ class _Connection:
             answer.begin()
             self.until_end = answer.length is None and not answer.chunked
         except BaseException:
-            self.close()
+            self.hang_up()
             raise
         # If a file became shorter meanwhile, the next request would be taken for its rest.
         answer.will_close |= not request.is_repeatable()
@@ -1674,6 +1678,9 @@ class _Connection:
                 self.ready().sendall(block)
 
     def close(self):
+        """Does nothing: the BufferedReader of each answer calls it at the end of that."""
+
+    def hang_up(self):
         """Closes the socket; the next request opens another one."""
         if self.sock:
             self.sock.close()
@@ -1813,22 +1820,12 @@ class _Answer(HTTPResponse):
         if connection and is_whole and not self.will_close:
             connection.owner.give_back(connection)
         elif connection:
-            connection.close()
+            connection.hang_up()
 
 def _listed(headers, name):
     """The words of a field that is a list, of all its lines, in lower case."""
     return [word.strip(" \t") for line in headers.get_all(name, ())
             for word in line.lower().split(",")]
-
-class _Raw(io.RawIOBase):
-    """A file out of a function that reads into a buffer, and returns how many bytes; 0 is
-    the end."""
-
-    def __init__(self, readinto):
-        self.readinto = readinto
-
-    def readable(self):
-        return True
 
 def _decoded(answer):
     """The body, part by part, its content codings undone (RFC 9110 section 8.4). URLError:

@@ -5843,14 +5843,14 @@ class KeepAliveTest(ServerCase):
         self.assertEqual(len(connections.idle), 2)
         newest = connections.idle[-1]
         oldest = connections.idle[0]
-        close = oldest.close
+        hang_up = oldest.hang_up
         taken = []
 
-        def close_while_another_thread_takes_the_next():
+        def take_the_next_meanwhile():
             taken.append(connections.take(newest.key))
-            close()
+            hang_up()
 
-        oldest.close = close_while_another_thread_takes_the_next
+        oldest.hang_up = take_the_next_meanwhile
         client.close()
         self.assertEqual(taken, [newest])
         self.assertEqual(list(connections.idle), [])
