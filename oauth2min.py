@@ -1874,9 +1874,8 @@ def _network_error(error, request):
         advice = "try again, or raise timeout="
     elif "certificate" in said.lower():
         advice = "name the file of the network's own CA in SSL_CERT_FILE, or pass context="
-    kind = type(error)
-    if not isinstance(error, OSError) or kind is _BadAnswer:
-        kind = OSError
+    kind = type(error) if isinstance(error, OSError) else _BadAnswer
+    if kind is _BadAnswer:
         advice = "that is no HTTP or no gzip, or broke off: check the address, or try again"
     text = f"no answer from {_scheme_and_host(request.full_url)}: {said}: {advice}"
     reason = kind(text)
