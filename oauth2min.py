@@ -2026,14 +2026,11 @@ def _body(data, value):
     if value is not None:
         data = json.dumps(value, allow_nan=False).encode()
         return data, {"Content-type": "application/json"}
-    if data is None:
-        return None, {}
-    kind = "application/octet-stream"
-    if not isinstance(data, (str, bytes)):
-        kind = _FORM
-    if not isinstance(data, bytes):
-        data = _form(data).encode()
-    return data, {"Content-type": kind}
+    if isinstance(data, str):
+        data = data.encode()
+    if data is None or isinstance(data, bytes):
+        return data, {}  # only the caller knows its type
+    return _form(data).encode(), {"Content-type": _FORM}
 
 def _own_headers(headers):
     """Headers as urllib spells them. ValueError: HTTP does not allow one, or only we set
