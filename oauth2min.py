@@ -2097,9 +2097,13 @@ def _one_line(text, secrets=()):
     said = f"{text}{unquote(text)}{unquote_plus(text)}".lower()
     if any(secret.lower() in said for secret in _long(secrets)):
         return "(not shown: it repeats a secret)"
-    text = "".join(c if c.isprintable() else " " for c in text[:2000])
-    text = " ".join(re.sub(r"\?\S+", "", text).split())
+    text = " ".join(re.sub(r"\?\S+", "", _printable(text[:2000])).split())
     return re.sub("(.{300}).+", r"\1...", text)
+
+def _printable(text):
+    """The same with blanks for what could steer a terminal: all control and bidirectional
+    characters but line breaks."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 def _long(secrets):
     """Those that are worth looking for: a short one is in many a word."""
@@ -2142,7 +2146,8 @@ def _as_text(text, headers, body, secrets):
     for secret in _long(secrets):
         text = text.replace(secret, "***")
     text = re.sub(rf'(?s)("(?:{_SECRET_NAMES})"\s*:\s*){_QUOTED}', r'\1"***"', text)
-    return re.sub(rf"(?m)((?:[?&#]|^)(?:{_SECRET_NAMES})=)[^&\s]+", r"\1***", text)[:10000]
+    text = re.sub(rf"(?m)((?:[?&#]|^)(?:{_SECRET_NAMES})=)[^&\s]+", r"\1***", text)
+    return _printable(text[:10000])
 
 # The charsets that a server may choose: no other codec is started for a stranger.
 _CHARSET = re.compile(r"""(?ix) ; \s* charset \s* = [\s"']* (

@@ -7307,6 +7307,18 @@ class TraceTest(ServerCase):
         for part in "200", '"authorization": "bearer"':
             self.assertIn(part, answer)
 
+    def test_no_sign_in_it_can_steer_a_terminal(self):
+        steering = "a\x07\x1b[31m\x7f\x9b2J\u200f\u202e\u2066\u2028\t\r\nb"
+        headers = {"X-Odd": "a\x1b[31m\x9b2Jb"}
+        self.server.script("/v1/x", 200, steering, headers)
+        self.traced_client("fake-app").post("x", steering)
+        for text in self.trace:
+            odd = [sign for sign in text if not sign.isprintable() and sign != "\n"]
+            self.assertEqual(odd, [])
+        for text in self.trace[2:]:
+            self.assertRegex(text, r"\n\na +\[31m +2J +\nb$")
+        self.assertRegex(self.trace[3], r"\nX-Odd: a \[31m 2Jb\n")
+
     def test_one_that_fails_does_not_cost_the_token_that_it_was_shown(self):
         def trace(text):
             if text.startswith("200"):
