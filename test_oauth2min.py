@@ -7580,6 +7580,17 @@ class DiscoveryTest(ServerCase):
         self.assertIs(client.logout(), False)
 
     @needs_ssl
+    def test_the_metadata_of_an_https_issuer_name_no_http_not_on_this_machine_either(self):
+        secure, context = self.start_tls_server()
+        for name in "token_endpoint", "authorization_endpoint", "x_endpoint":
+            for url in "http://127.0.0.1:1/x", "HTTP://localhost/x", "http://as.example/x":
+                secure.script(self.RFC8414, body=dict(secure.metadata, **{name: url}))
+                with self.subTest(name, url=url):
+                    self.error_of(UnsafeURL, discover, secure.url, context)
+        paths = {request.path for request in secure.requests}
+        self.assertEqual(paths, {self.RFC8414})  # no other place is asked
+
+    @needs_ssl
     def test_a_context_that_does_not_check_is_refused(self):
         context = ssl.create_default_context()
         context.check_hostname = False
