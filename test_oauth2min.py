@@ -7532,6 +7532,13 @@ class DiscoveryTest(ServerCase):
                 self.server.script(second, body=metadata)
                 self.assertEqual(discover(issuer), metadata)
                 self.assertEqual(self.requested_paths(), [first, first, second])
+                if bare:  # section 5: where OpenID providers are asked that follow RFC 8414
+                    third = self.OPENID + bare
+                    self.server.script(first, 404, "nothing here")
+                    self.server.script(second, 404, "nothing here")
+                    self.server.script(third, body=metadata)
+                    self.assertEqual(discover(issuer), metadata)
+                    self.assertEqual(self.requested_paths()[3:], [first, second, third])
 
     def test_what_is_no_metadata_of_this_issuer_is_passed_over(self):
         endpoint = {"token_endpoint": "https://attacker.example/token"}
