@@ -6236,6 +6236,16 @@ class StreamTest(ServerCase):
         client.get("x")
         self.assertEqual(raw.accepted, 2)
 
+    def test_after_a_bad_chunk_nothing_more_can_be_read(self):
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        rest = b"\r\n1\r\nb\r\n0\r\n\r\n"
+        for bad in b"x\r\na" + rest, b"1\r\na\r\nx" + rest, b"1\r\naa" + rest:
+            _, client = self.raw_server_and_client([head + bad])
+            with self.subTest(bad), client.open("x") as stream:
+                self.error_of(oauth2min._BadAnswer, stream.read)
+                for _ in range(5):
+                    self.error_of(oauth2min._BadAnswer, stream.read, 1)
+
     def test_nor_where_nothing_said_how_long_the_body_is(self):
         def pause(connection, request):
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n01234")
