@@ -1329,6 +1329,18 @@ class ResponseTest(ServerCase):
         self.server.script("/token", 200, body, headers)
         self.assertEqual(client.refresh().raw, value)
 
+    def test_a_number_of_very_many_digits_is_refused_before_it_costs_time(self):
+        digits = "1" * 5000
+        for text in digits, "-" + digits, '{"a": [%s]}' % digits:
+            self.server.script("/v1/echo", 200, text)
+            answer = self.client().get("echo")
+            self.error_of(ValueError, answer.json)
+        self.server.script("/v1/echo", 200, digits[:4299])
+        self.assertEqual(self.client().get("echo").json(), int(digits[:4299]))
+        answer = json.dumps(TOKEN)[:-1] + ', "expires_at": %s}' % digits
+        self.server.script("/token", 200, answer)
+        self.error_of(TokenError, self.client().access_token)
+
     def test_an_answer_without_a_body_is_empty_and_its_connection_is_used_again(self):
         gzipped = {"Content-Encoding": "gzip"}
         rows = [
