@@ -6417,6 +6417,13 @@ class OddAnswersTest(ServerCase):
                 self.assertEqual(client.get("x").json(), {})
                 self.assertTrue(raw.heard[1][1].startswith(b"GET /y "))
 
+    def test_the_body_of_a_300_is_its_answer_and_has_to_be_whole(self):
+        for fields, body in self.BROKEN:
+            with self.subTest(fields, body=body[:9]):
+                answer = self.odd(*fields, status=b"300 Choose", body=body)
+                _, client = self.played(answer)
+                self.error_of(URLError, client.get, "x")
+
     def test_nor_a_status_and_what_its_fields_say(self):
         challenge = b'WWW-Authenticate: Bearer error="insufficient_scope", scope="more"'
         for fields, body in self.BROKEN:
