@@ -5379,10 +5379,11 @@ class BearerTest(ServerCase):
     def test_to_another_origin_a_part_stays_a_part(self):
         location = self.other.url + "/v1/echo"
         self.server.script("/v1/old", 302, "", {"Location": location})
-        headers = {"Range": "bytes=0-9", "X-Own": HUSH}
+        headers = {"Range": "bytes=0-9", "If-Range": '"v1"', "X-Own": HUSH}
         self.client().get("old", headers=headers)
         sent = self.other.requests[-1].headers
         self.assertEqual(sent["Range"], "bytes=0-9")
+        self.assertEqual(sent["If-Range"], '"v1"')  # else a part of another version
         self.assertIsNone(sent["X-Own"])
 
     def test_a_redirect_to_what_is_not_the_web_is_refused(self):
