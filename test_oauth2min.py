@@ -1520,6 +1520,8 @@ class PagesTest(ServerCase):
             {"next": url + "?p=2"},
             {"next": "list?p=2"},
             {"next": "?p=2"},
+            {"next": " \n?p=2\t "},
+            {"next": " %s?p=2 " % url},
             {"@odata.nextLink": url + "?p=2", "value": []},
             {"artists": {"next": url + "?p=2", "items": []}},
             {"next": "?p=2", "inner": {"next": "?p=3"}},
