@@ -6804,6 +6804,22 @@ class TLSTest(ServerCase):
             self.assertTrue(str(error.reason).startswith("no answer from"), error)
         self.assertEqual(secure.requests, [])
 
+    def test_a_dot_at_the_end_of_a_host_is_not_looked_for_in_the_certificate(self):
+        secure, context = self.start_tls_server()
+        url = secure.url.replace("127.0.0.1", "localhost.")
+        client = self.client(metadata=dict(secure.metadata, base_url=url), context=context)
+        client.token = Token(HUSH)
+        getaddrinfo = socket.getaddrinfo
+
+        def resolve(host, *more, **named):
+            """Not all systems know this one."""
+            self.assertEqual(host, "localhost.")
+            return getaddrinfo("127.0.0.1", *more, **named)
+
+        with mock.patch("socket.getaddrinfo", resolve):
+            self.assertEqual(client.get("/").status_code, 200)
+        self.assertEqual(secure.requests[-1].headers["Host"], url.partition("//")[2])
+
     def test_one_context_lasts_as_long_as_the_client(self):
         secure, _ = self.start_tls_server()
         os.environ["SSL_CERT_FILE"] = self.path("tls.pem")
