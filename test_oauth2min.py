@@ -6601,6 +6601,25 @@ class ProxyTest(ServerCase):
         self.assertEqual(self.proxy.connections, 1)
         self.assertEqual(self.server.connections, 0)
 
+    @needs_ssl
+    def test_the_answer_to_connect_is_waited_for_no_longer_than_the_timeout(self):
+        def drip(connection, request):
+            for _ in range(600):  # a minute: what is cut off early was not waited for
+                time.sleep(0.1)
+                connection.sendall(b"H")
+                sent.append(b"H")
+
+        for answer in RawServer.say_nothing, drip:
+            sent = []
+            raw = self.start_raw_server([answer])
+            os.environ["https_proxy"] = raw.url
+            client = self.client_with_token(base_url="https://api.example", timeout=0.3)
+            error = self.error_of(URLError, client.get, "x")
+            with self.subTest(answer.__name__):
+                self.assertIsInstance(error.reason, socket.timeout)
+                self.assertTrue(raw.heard[0][1].startswith(b"CONNECT api.example:443 "))
+                self.assertLess(len(sent), 150)
+
     def test_a_proxy_handler_takes_the_place_of_the_environment(self):
         os.environ["http_proxy"] = self.start_server().url
         handler = urllib.request.ProxyHandler({"http": self.proxy.url})
