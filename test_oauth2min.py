@@ -1395,6 +1395,22 @@ class ResponseTest(ServerCase):
                     self.assertIn(part, str(error))
         self.assertEqual(error.response.json(), {"message": why})
 
+    def test_of_the_names_of_an_explanation_the_first_tell_more_wherever_they_stand(self):
+        client = self.client_with_token()
+        for body in (
+            {"title": "no", "detail": "yes"},
+            {"error": "no", "error_description": "yes"},
+            {"error": "no", "message": "yes"},
+            {"errors": ["no"], "inner": {"message": "yes"}},
+            {"error": {"title": "no", "inner": [{"detail": "yes"}]}},
+            {"error": {"code": "no", "errors": ["yes"]}},
+            {"code": "no", "title": "yes"},
+        ):
+            with self.subTest(body):
+                self.server.script("/v1/echo", 400, body)
+                error = self.error_of(ResponseError, client.get, "echo")
+                self.assertTrue(str(error).endswith("answered 400: yes"), error)
+
     def test_a_challenge_is_read_by_its_grammar(self):
         # RFC 9110 section 11.6.1, RFC 6750 section 3
         client = self.client_with_token()
