@@ -2406,7 +2406,8 @@ def _parsed(name="", *words):
     _require(name in _COMMANDS, f"oauth2min: no command {name!r}")
     # The lines of this command, which end where the next one begins.
     usage = re.search(f"(?m)^  {name} .*\n(?:    .*\n)*", _USAGE).group()
-    long = [option.replace(" ", "=") for option in re.findall(r"--([\w-]+ ?)", usage)]
+    # One that is followed by a word takes it: "--scope S" is "scope=" for getopt.
+    long = re.findall(r"--([\w-]+=?)", usage.replace(" ", "="))
     try:
         pairs, words = getopt.gnu_getopt(
             words, ":".join([*re.findall(r"\[-(\w) ", usage), ""]), long)
