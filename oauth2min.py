@@ -2489,11 +2489,10 @@ def _client(options, server, grant_type=None):
     the token in the file, so that the commands after a login act for the user. Each server
     and client has a file of its own, in the folder that the system has for such things."""
     name = _variable(server)
-    client_id, secret = [os.fsencode(os.environ.get(f"{name}_{kind}", "")).decode()
+    client_id, secret = [os.fsencode(os.getenv(f"{name}_{kind}", "")).decode()
                          for kind in ("ID", "SECRET")]
     _require(client_id, f"set {name}_ID, and {name}_SECRET unless the client is public")
-    folder = (os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-              or "~/.local/state")
+    folder = os.getenv("XDG_STATE_HOME") or os.getenv("LOCALAPPDATA") or "~/.local/state"
     file = quote_plus(f"{server} {client_id}")[:200]
     store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}.json"))
     if grant_type is None:
