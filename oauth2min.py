@@ -2438,8 +2438,8 @@ def _login(options, server):
         _say("Logged in.")
 
 def _get(options, server, url):
-    """Prints an answer of the API, or all pages of a listing. What is no JSON is written
-    byte for byte, but on a terminal as a JSON string, so that no sign in it can steer the
+    """Prints an answer of the API, byte for byte, or all pages of a listing. On a terminal
+    it is JSON, a string where the answer is none, so that no sign in it can steer the
     terminal."""
     with _user_or_program(options, server) as client:
         if "--pages" in options:
@@ -2448,12 +2448,11 @@ def _get(options, server, url):
             return
         answer = client.request(options.get("-X", "GET"), url, options["-p"],
                                 json=options.get("--json"))
-    found = _json(answer.content, answer.text)
-    if found is None and not sys.stdout.isatty():
-        sys.stdout.buffer.write(answer.content)  # a picture, for example
+    if sys.stdout.isatty():
+        _print_json(_json(answer.content, answer.text, json.dumps(answer.text)))
+    else:  # for a program, which may also have asked for a picture
+        sys.stdout.buffer.write(answer.content)
         sys.stdout.flush()
-    else:
-        _print_json(answer.text if found is None else found)
 
 def _print_json(found):
     """In ASCII, so that no sign in it can steer a terminal; on one it is indented."""

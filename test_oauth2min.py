@@ -7810,14 +7810,15 @@ class CommandCase(LoginCase):
         """What a command writes to stdout and to stderr; it has to end with this
         status. The line is split as a shell does it; what more there is, is an argument
         each."""
-        out = stdout or io.StringIO()
+        out = stdout or io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n")
         err = stderr or Shown(react)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 ended = oauth2min.main(shlex.split(line) + list(more))
             except SystemExit as error:  # argparse's way
                 ended = error.code
-        out = "" if stdout else out.getvalue()
+        out.flush()
+        out = "" if stdout else out.buffer.getvalue().decode()
         err = "" if stderr else err.getvalue()
         self.assertEqual(ended, status, err)
         for secret in self.secrets:
@@ -8113,26 +8114,34 @@ class CommandOutputTest(CommandCase):
         shown, _ = self.written_to_terminal("stdout", "get spotify echo")
         echo = json.loads(shown)
         self.assertEqual(shown, json.dumps(echo, indent=2) + "\n")
-        out, _ = self.output_of_main("get spotify echo")
-        self.assertEqual(out, json.dumps(echo) + "\n")
 
     def output_in_encoding(self, encoding, line):
         stdout = io.TextIOWrapper(io.BytesIO(), encoding, newline="\n")
         self.output_of_main(line, stdout=stdout)
         return stdout.buffer.getvalue()
 
-    def test_whatever_stdout_can_encode_the_json_is_right(self):
+    def test_whatever_stdout_can_encode_the_json_of_pages_is_right(self):
         for encoding in "utf-8", "ascii", "latin-1", "cp1252":
             for text in "Zoë", "日本 \U0001f600", "\ud83d alone":
                 with self.subTest(encoding=encoding, text=ascii(text)):
                     self.server.script("/v1/echo", 200, {"name": text})
-                    shown = self.output_in_encoding(encoding, "get spotify echo")
+                    line = "get spotify echo --pages"
+                    shown = self.output_in_encoding(encoding, line)
                     found = json.loads(shown.decode(encoding))
                     self.assertEqual(found, {"name": text})
                     self.assertTrue(shown[:-1].decode("ascii").isprintable())
 
-    def test_what_is_no_json_is_written_byte_for_byte(self):
-        bodies = b"two\nlines", b"", "Zoë €".encode(), b"\x1b[31m\xff\x00", b"[" * 99999
+    def test_an_answer_is_written_byte_for_byte(self):
+        bodies = [
+            b"two\nlines",
+            b"",
+            "Zoë €".encode(),
+            b"\x1b[31m\xff\x00",
+            b"[" * 99999,
+            '{ "name":\r\n "Zoë €", "size": 1.0e2, "name": null }\n'.encode(),
+            '"in UTF-16"'.encode("utf-16"),
+            b"null",
+        ]
         for body in bodies:
             for encoding in "utf-8", "ascii":
                 with self.subTest(body=body[:20], encoding=encoding):
@@ -8141,10 +8150,13 @@ class CommandOutputTest(CommandCase):
                     self.assertEqual(shown, body)
 
     @needs_terminals
-    def test_what_is_no_json_cannot_steer_a_terminal(self):
-        self.server.script("/v1/echo", 200, "a\x1b[31m\x9b\u202eZoë\r\n\tb")
-        shown, _ = self.written_to_terminal("stdout", "get spotify echo")
-        self.assertNotRegex(shown, "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+    def test_nothing_in_an_answer_can_steer_a_terminal(self):
+        text = "a\x1b[31m\x9b\u202eZoë\r\n\tb"
+        for body in text, json.dumps({"name": text}, ensure_ascii=False), "null":
+            self.server.script("/v1/echo", 200, body)
+            shown, _ = self.written_to_terminal("stdout", "get spotify echo")
+            self.assertNotRegex(shown, "[^\n -~]")
+        self.assertEqual(shown, "null\n")
 
     def test_a_trace_goes_to_stderr_and_holds_no_secret(self):
         self.server.device_interval = 0.01
@@ -8161,8 +8173,7 @@ class CommandOutputTest(CommandCase):
         token = record["token"]
         forms = [{**request.query, **request.form} for request in self.server.requests]
         out, err = self.output_of_main("get spotify me --trace")
-        compact = json.dumps(json.loads(out))
-        self.assertEqual(out, compact + "\n")
+        self.assertEqual(json.loads(out)["id"], "ada")
         trace += err
         out, err = self.output_of_main("token spotify --trace")
         self.assertEqual(out, token["access_token"] + "\n")
@@ -8225,11 +8236,12 @@ class CommandOutputTest(CommandCase):
                 ("logout spotify", 0, 0),
             ]
             for line, status, lines in commands:
-                out = io.StringIO()
+                out = io.TextIOWrapper(io.BytesIO())
                 with self.subTest(line), contextlib.redirect_stdout(out):
                     with contextlib.redirect_stderr(None):
                         self.assertEqual(oauth2min.main(line.split()), status)
-                    self.assertEqual(len(out.getvalue().splitlines()), lines)
+                    shown = out.buffer.getvalue()
+                    self.assertEqual(len(shown.splitlines()), lines)
 
     def test_a_reader_that_has_seen_enough_ends_it_quietly(self):
         enough = threading.Event()
