@@ -2438,25 +2438,22 @@ def _login(options, server):
         _say("Logged in.")
 
 def _get(options, server, url):
-    """Prints an answer of the API, byte for byte, or all pages of a listing. On a terminal
-    it is JSON, a string where the answer is none, so that no sign in it can steer the
-    terminal."""
+    """Prints an answer of the API, byte for byte, or all pages of a listing, a line each.
+    On a terminal it is JSON in ASCII, a string where the answer is none, so that no sign in
+    it can steer the terminal."""
     with _user_or_program(options, server) as client:
         if "--pages" in options:
             for page in client.pages(url, options["-p"]):
-                _print_json(page)
+                print(json.dumps(page), flush=True)  # in ASCII
             return
         answer = client.request(options.get("-X", "GET"), url, options["-p"],
                                 json=options.get("--json"))
     if sys.stdout.isatty():
-        _print_json(_json(answer.content, answer.text, json.dumps(answer.text)))
+        found = _json(answer.content, answer.text, json.dumps(answer.text))
+        print(json.dumps(found, indent=2))
     else:  # for a program, which may also have asked for a picture
         sys.stdout.buffer.write(answer.content)
         sys.stdout.flush()
-
-def _print_json(found):
-    """In ASCII, so that no sign in it can steer a terminal; on one it is indented."""
-    print(json.dumps(found, indent=2 if sys.stdout.isatty() else None), flush=True)
 
 def _print_token(options, server):
     """Prints a good access token alone, for the $(...) of a shell."""

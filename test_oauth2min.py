@@ -8110,10 +8110,12 @@ class CommandOutputTest(CommandCase):
         self.assertEqual(err, "")
 
     @needs_terminals
-    def test_on_a_terminal_an_answer_is_indented(self):
+    def test_on_a_terminal_an_answer_is_indented_and_a_page_is_a_line(self):
         shown, _ = self.written_to_terminal("stdout", "get spotify echo")
         echo = json.loads(shown)
         self.assertEqual(shown, json.dumps(echo, indent=2) + "\n")
+        shown, _ = self.written_to_terminal("stdout", "get spotify echo --pages")
+        self.assertEqual(shown, json.dumps(json.loads(shown)) + "\n")
 
     def output_in_encoding(self, encoding, line):
         stdout = io.TextIOWrapper(io.BytesIO(), encoding, newline="\n")
