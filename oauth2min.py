@@ -2493,10 +2493,11 @@ def _client(options, server, grant_type=None):
     store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}.json"))
     if grant_type is None:
         grant_type = _at(store.load(), "grant_type") or "client_credentials"
+    trace = _say if "--trace" in options else None
     return Client(server, client_id, secret or None, store=store, grant_type=grant_type,
                   scope=options.get("--scope"),
                   redirect_uri=options.get("--redirect-uri", "http://127.0.0.1/callback"),
-                  trace=(lambda text: _say(f"{text}\n")) if "--trace" in options else None)
+                  trace=trace)
 
 def _variable(server):
     """How the variables of a server begin: SPOTIFY_CLIENT for "spotify"."""
