@@ -2388,8 +2388,7 @@ def main(argv: "List[str] | None" = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
-        broken_pipe = errno.EINVAL if os.name == "nt" else errno.EPIPE
-        if getattr(error, "errno", None) == broken_pipe:
+        if getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL):  # as Windows says
             # `| head` has seen enough, and at the end Python flushes again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
