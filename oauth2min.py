@@ -51,7 +51,7 @@ import warnings
 import zlib
 from collections import namedtuple
 from contextlib import ExitStack, contextmanager, suppress
-from email.utils import mktime_tz, parsedate_tz
+from email.utils import formatdate, mktime_tz, parsedate_tz
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from urllib.error import URLError
 from urllib.parse import (parse_qsl, quote, quote_plus, unquote, unquote_plus,
@@ -2342,6 +2342,7 @@ usage: oauth2min COMMAND SERVER ...
   get    SERVER URL [-p KEY=VALUE] [--pages] [-X METHOD]
          [--json JSON] [--scope S] [--store PATH] [--trace]
   token  SERVER [--renew] [--scope S] [--store PATH] [--trace]
+  status SERVER [--store PATH]
   logout SERVER [--store PATH] [--trace]
 
 SERVER is an issuer URL or one of these:
@@ -2350,6 +2351,7 @@ SERVER is an issuer URL or one of these:
   login     logs a user in
   get       gets something from the API; URL may be relative to its base URL
   token     prints an access token
+  status    tells as JSON who is logged in, how, and until when; 1 if nobody is
   logout    revokes the token and forgets it
 
   --scope S             what the token is to be good for: words with spaces
@@ -2461,6 +2463,29 @@ def _print_token(options, server):
         client.refresh()
     print(client.access_token(), flush=True)
 
+def _status(options, server):
+    """Prints who is logged in, as JSON in ASCII. LoginRequired: nobody is, or the login is
+    over."""
+    client = _client(options, server)
+    if client._grant_type == "client_credentials":  # the program itself, or no token at all
+        raise LoginRequired("nobody is logged in: call login()")
+    facts = _facts(client)
+    print(json.dumps(facts, indent=2))
+    if not facts["renewable"] and not client._keeper.kept.is_good():
+        raise LoginRequired("this login is over: call login()")
+
+def _facts(client):
+    """Who is logged in, how and until when; no token. No server is asked: it may know
+    better."""
+    token = client.token
+    keeper = client._keeper
+    end = token.expires_at
+    # A refresh token that was refused stays in the store, where renew_at is 0 then.
+    renewable = token.refresh_token is not None and keeper.kept.renew_at != 0
+    return {**keeper.owner, "scope": token.scope or keeper.kept.scope,
+            "until": end and formatdate(end, localtime=True), "renewable": renewable,
+            "store": keeper.name}
+
 def _logout(options, server):
     """Revokes the token and forgets it, which is a success also if the server does not
     confirm."""
@@ -2468,7 +2493,8 @@ def _logout(options, server):
         _say("Revoked and forgotten." if client.logout() else
              "Forgotten here. The server did not confirm: a token lives until its end.")
 
-_COMMANDS = {"login": _login, "get": _get, "token": _print_token, "logout": _logout}
+_COMMANDS = {"login": _login, "get": _get, "token": _print_token, "status": _status,
+             "logout": _logout}
 
 def _user_or_program(options, server):
     """The client of the user who is logged in, or else of the program itself: that needs a

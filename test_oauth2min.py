@@ -7878,7 +7878,7 @@ class CommandCase(LoginCase):
 
 
 class CommandLineTest(CommandCase):
-    """login, get, token, logout: what each of them does, and what it keeps where."""
+    """login, get, token, status, logout: what each of them does, and what it keeps where."""
 
     def test_without_a_login_get_and_token_act_for_the_program(self):
         for server, base_url in self.servers:
@@ -7983,6 +7983,63 @@ class CommandLineTest(CommandCase):
                 self.assertEqual(echo["body"], body)
                 kind = "application/json" if body else None
                 self.assertEqual(echo["content_type"], kind)
+
+    def test_status_says_who_is_logged_in_and_how_and_asks_nobody(self):
+        store = "--store", self.path()
+        for client_id, grant_type in (
+            ("fake-app", "authorization_code"),
+            ("fake-public", DEVICE_CODE),
+        ):
+            with self.subTest(grant_type):
+                self.set_client(client_id)
+                client = self.logged_in_client(
+                    client_id, store=self.path(), grant_type=grant_type
+                )
+                end = 1700000000
+                client.token = client.token._replace(expires_at=end, scope="a b")
+                sent = len(self.server.requests)
+                self.assertEqual(
+                    self.json_of_main("status spotify", *store),
+                    {
+                        "server": self.server.url,
+                        "client_id": client_id,
+                        "grant_type": grant_type,
+                        "scope": "a b",
+                        "until": email.utils.formatdate(end, localtime=True),
+                        "renewable": True,
+                        "store": self.path(),
+                    },
+                )
+                self.assertEqual(len(self.server.requests), sent)
+                os.unlink(self.path())
+
+    def test_status_knows_what_the_server_left_out(self):
+        client = self.client(
+            grant_type="authorization_code", scope=SCOPE, store=self.path()
+        )
+        client.token = Token("a")
+        found = self.json_of_main("status spotify --store", self.path())
+        known = found["scope"], found["until"], found["renewable"]
+        self.assertEqual(known, (SCOPE, None, False))
+
+    def test_status_is_1_if_nobody_is_logged_in(self):
+        line = "status spotify --store", self.path()
+        self.assertIn("login spotify", self.error_line_of(*line))
+        self.output_of_main("token spotify --store", self.path())  # the program's own
+        self.assertIn("login spotify", self.error_line_of(*line))
+        self.output_of_main("logout spotify --store", self.path())
+        client = self.logged_in_client("fake-app", store=self.path())
+        self.output_of_main(*line)
+        expire_by_the_clock(client)
+        self.output_of_main(*line)  # it can be renewed
+        refused = client.token
+        self.server.script("/token", 400, {"error": "invalid_grant"})
+        self.error_line_of("token spotify --store", self.path())
+        out, err = self.output_of_main(*line, status=1)
+        self.assertFalse(json.loads(out)["renewable"])
+        self.assertRegex(err, "^oauth2min: this login is over: .*login spotify.*\n$")
+        client.token = refused._replace(refresh_token=None)
+        self.assertEqual(self.output_of_main(*line, status=1), (out, err))
 
     def test_no_parameter_is_lost(self):
         echo = self.json_of_main("get spotify echo?z=0 -p a=1 -p b= -p a=2")
@@ -8202,7 +8259,7 @@ class CommandOutputTest(CommandCase):
     def test_help_and_usage_fit_a_terminal_of_80_columns(self):
         shown, _ = self.output_of_main("--help")
         with self.captured_stderr() as usage:
-            for command in "login", "get", "token", "logout":
+            for command in "login", "get", "token", "status", "logout":
                 self.assertEqual(oauth2min.main([command]), 2)
         for line in (shown + usage.getvalue()).splitlines():
             self.assertLessEqual(len(line), 80, line)
@@ -8211,10 +8268,11 @@ class CommandOutputTest(CommandCase):
 
     def test_the_help_is_a_result(self):
         texts_in_help = [
-            ("", ["login", "get", "token", "logout"]),
+            ("", ["login", "get", "token", "status", "logout"]),
             ("login", ["--device", *PROVIDERS]),
             ("get", ["--pages"]),
             ("token", ["--scope"]),
+            ("status", ["--store"]),
             ("logout", ["--store"]),
         ]
         for command, texts in texts_in_help:
