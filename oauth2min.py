@@ -2339,7 +2339,7 @@ usage: oauth2min COMMAND SERVER ...
 
   login  SERVER [--scope S] [--redirect-uri URI] [--device] [--no-browser]
          [-p KEY=VALUE] [--store PATH] [--trace]
-  get    SERVER URL [-p KEY=VALUE] [--pages] [-X METHOD]
+  get    SERVER URL [-p KEY=VALUE] [-H HEADER] [--pages] [-X METHOD]
          [--json JSON] [--scope S] [--store PATH] [--trace]
   token  SERVER [--renew] [--scope S] [--store PATH] [--trace]
   status SERVER [--store PATH]
@@ -2359,6 +2359,7 @@ SERVER is an issuer URL or one of these:
   --device              log in by a code that is typed on another device
   --no-browser          only show the address
   -p KEY=VALUE          a parameter; there may be several
+  -H 'NAME: VALUE'      a header; there may be several
   --pages               get all pages of a listing, a line each
   -X METHOD             another method than GET
   --json JSON           a body to send, by POST
@@ -2401,8 +2402,8 @@ def main(argv: "List[str] | None" = None) -> int:
 
 def _parsed(name="", *words):
     """The function of a command, its options as a dict, and the words that are none, as
-    _USAGE has them; of -p, which may come several times, all. ValueError: the command line
-    is wrong; the message begins with the usage of the command."""
+    _USAGE has them; of -p and -H, which may come several times, all, as pairs. ValueError:
+    the command line is wrong; the message begins with the usage of the command."""
     import getopt
     _require(name in _COMMANDS, f"oauth2min: no command {name!r}")
     # The lines of this command, which end where the next one begins.
@@ -2416,8 +2417,11 @@ def _parsed(name="", *words):
                  "a word is missing, or one too many")
         _server_facts(words[0])
         options = dict(pairs)
-        options["-p"] = [text.split("=", 1) for option, text in pairs if option == "-p"]
-        _require(all(pair[1:] for pair in options["-p"]), "-p takes KEY=VALUE")
+        for several, mark in ("-p", "="), ("-H", ":"):
+            options[several] = [text.split(mark, 1) for option, text in pairs
+                                if option == several]
+            _require(all(pair[1:] for pair in options[several]),
+                     f"{several} takes a name and a value, with a {mark!r} between them")
         if "--json" in options:
             options["--json"] = json.loads(options["--json"])
             options.setdefault("-X", "POST")
@@ -2520,7 +2524,7 @@ def _client(options, server, grant_type=None):
         grant_type = _at(store.load(), "grant_type") or "client_credentials"
     trace = _say if "--trace" in options else None
     return Client(server, client_id, secret or None, store=store, grant_type=grant_type,
-                  scope=options.get("--scope"),
+                  scope=options.get("--scope"), headers=dict(options["-H"]),
                   redirect_uri=options.get("--redirect-uri", "http://127.0.0.1/callback"),
                   trace=trace)
 

@@ -8045,6 +8045,18 @@ class CommandLineTest(CommandCase):
         echo = self.json_of_main("get spotify echo?z=0 -p a=1 -p b= -p a=2")
         self.assertEqual(echo["target"], "/v1/echo?z=0&a=1&b=&a=2")
 
+    def test_get_sends_headers(self):
+        raw = self.start_raw_server([OK], [OK])
+        self.client(store=self.path()).access_token()
+        line = "get %s %s --store" % (self.server.url, raw.url), self.path()
+        headers = "-H", "Client-Id: abc:d", "-H", "X-None:", "-H", "accept:text/plain"
+        for options in (), ("--pages",):
+            self.assertEqual(self.json_of_main(*line, *headers, *options), {})
+        self.assertEqual(len(raw.heard), 2)
+        for _, request in raw.heard:
+            for field in b"Client-id: +abc:d", b"X-none: ", b"Accept: text/plain":
+                self.assertRegex(request, b"\r\n%s\r\n" % field)
+
     def test_options_may_stand_anywhere_after_the_command(self):
         for line in (
             "get -p a=1 spotify echo",
@@ -8375,6 +8387,8 @@ class CommandErrorTest(CommandCase):
             "get spotify echo another",
             "get spotify echo --colour",
             "get spotify echo -p a",
+            "get spotify echo -H a=b",
+            "token spotify -H a:b",
             "get spotify echo --json {a}",
             "get spotify echo --json ''",
             "token spotfy",
@@ -8441,6 +8455,10 @@ class CommandErrorTest(CommandCase):
             ("get spotify nothing", "404"),
             ("get spotify {albums} -p limit=x", "400.*Invalid limit"),
             ("token spotify --scope 'a\"b'", "scope"),
+            ("get spotify echo -H 'Host: a'", "headers of the client's own"),
+            ("get spotify echo -H 'a b: c'", "HTTP does not allow"),
+            ("get spotify echo -H 'a: \u20ac'", "HTTP does not allow"),
+            ("get spotify echo -H 'a: \n'", "HTTP does not allow"),
             ("login spotify --redirect-uri callback", "redirect_uri"),
             ("login spotify --redirect-uri {nobody}", port),
             ("login spotify -p state=1", "state"),
