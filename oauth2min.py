@@ -2438,9 +2438,13 @@ def _login(options, server):
     if before._grant_type != grant_type:
         before.token = None
     with _client(options, server, grant_type) as client:
+        earlier = client.token
         # "" is no browser, None is one where that makes sense.
         client.login(options.get("--no-browser"), None, **dict(options["-p"]))
-        _say("Logged in.")
+        if client.token == earlier:
+            _say("Nothing was needed, for an earlier login is still good.")
+        facts = json.dumps(_facts(client), indent=2)
+        _say(f"Logged in: {facts}")
 
 def _get(options, server, url):
     """Prints an answer of the API, byte for byte, or all pages of a listing, a line each.

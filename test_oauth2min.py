@@ -7896,7 +7896,7 @@ class CommandLineTest(CommandCase):
             with self.subTest(server):
                 options = "--scope", SCOPE, "-p", "login_hint=ada"
                 shown = self.stderr_of_browser_login(server, *options)
-                self.assertRegex(shown, r"(?s)/authorize\?.*\nLogged in[.]\n$")
+                self.assertRegex(shown, r"(?s)/authorize\?.*\nLogged in: {\n.*\n}\n$")
                 requests = self.server.requests
                 asked = [sent.query for sent in requests if sent.path == "/authorize"][
                     -1
@@ -7924,15 +7924,19 @@ class CommandLineTest(CommandCase):
                 )
                 self.assertEqual(out, "")
                 self.assertEqual(opened.call_count, 0)
-                self.assertRegex(err, r"Logged in[.]\n\Z")
+                self.assertRegex(err, r"(?s)\nLogged in: {\n.*\n}\n\Z")
                 self.assertEqual(self.server.forms()[-1]["grant_type"], grant_type)
                 self.assertEqual(self.json_of_main("get spotify me")["id"], "ada")
 
-    def test_a_second_login_has_nothing_to_do(self):
-        for _ in range(2):
-            self.output_of_main(
-                "login spotify --no-browser", react=self.do_what_is_shown
-            )
+    def test_a_login_tells_what_it_did_or_that_nothing_was_needed(self):
+        login = "login spotify --no-browser --scope", SCOPE
+        for number in range(2):
+            _, shown = self.output_of_main(*login, react=self.do_what_is_shown)
+            facts = json.loads(shown.partition("Logged in: ")[2])
+            self.assertEqual(facts, self.json_of_main("status spotify"))
+            self.assertEqual(facts["scope"], SCOPE)
+            is_needless = "an earlier login is still good" in shown
+            self.assertEqual(is_needless, number == 1)
         self.assertEqual(self.requested_paths().count("/authorize"), 1)
 
     def test_a_login_replaces_the_token_of_another_grant(self):
