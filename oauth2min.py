@@ -2335,7 +2335,7 @@ PROVIDERS: "Dict[str, Dict[str, Any]]" = {
 # --- Command line -----------------------------------------------------------------------
 
 _USAGE = """\
-usage: oauth2min COMMAND SERVER ...
+usage: %s COMMAND SERVER ...
 
   login  SERVER [--scope S] [--redirect-uri URI] [--device] [--no-browser]
          [-p KEY=VALUE] [--store PATH] [--trace]
@@ -2371,6 +2371,11 @@ The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and
 SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login,
 get and token act for that user, else for the program itself."""
 
+# How we were called, so that advice can be copied to the shell.
+_PROGRAM = "oauth2min"  # by the command that an installer makes
+if __name__ == "__main__":
+    _PROGRAM = "python3 -m oauth2min" if __spec__ else f"python3 {sys.argv[0]}"
+
 def main(argv: "List[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Results go to stdout, all else to stderr.
     Returns the exit status: 0 if all is well, 1 if the command failed (one line says why,
@@ -2379,11 +2384,11 @@ def main(argv: "List[str] | None" = None) -> int:
         if argv is None:  # in UTF-8, whatever the locale says, which may be C
             argv = [os.fsencode(word).decode() for word in sys.argv[1:]]
         if "--help" in argv:
-            print(_USAGE % ", ".join(PROVIDERS))
+            print(_USAGE % (_PROGRAM, ", ".join(PROVIDERS)))
             return 0
         command, options, words = _parsed(*argv)
     except ValueError as error:
-        _say(f"usage: oauth2min COMMAND SERVER ...\n{error}; see oauth2min --help")
+        _say(f"usage: {_PROGRAM} COMMAND SERVER ...\n{error}; see {_PROGRAM} --help")
         return 2
     try:
         command(options, *words)
@@ -2397,7 +2402,7 @@ def main(argv: "List[str] | None" = None) -> int:
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
-        _say("oauth2min: " + text.replace("call login()", f"oauth2min login {words[0]}"))
+        _say("oauth2min: " + text.replace("call login()", f"{_PROGRAM} login {words[0]}"))
     return 1
 
 def _parsed(name="", *words):

@@ -8156,6 +8156,26 @@ class CommandLineTest(CommandCase):
                 self.assertRegex(err, stderr)
 
 
+    def test_messages_name_the_program_as_it_was_called(self):
+        os.environ["SPOTIFY_CLIENT_SECRET"] = ""
+        script = os.path.join(os.curdir, "oauth2min.py")
+        installed = "-c", "import sys, oauth2min; sys.exit(oauth2min.main())"
+        for call, name in (
+            ((script,), "python3 " + script),
+            (("-m", "oauth2min"), "python3 -m oauth2min"),
+            (installed, "oauth2min"),
+        ):
+            with self.subTest(name):
+                told = []
+                for arguments in ("token", "spotify"), ("token",), ("--help",):
+                    process = self.start_script(*call, *arguments)
+                    told.append("".join(process.communicate()))
+                self.assertIn(": %s login spotify, or" % name, told[0])
+                self.assertRegex(told[1], "; see %s --help\n$" % re.escape(name))
+                for usage in told[1:]:
+                    self.assertTrue(usage.startswith("usage: %s COMMAND" % name))
+
+
 class CommandOutputTest(CommandCase):
     """Results go to stdout, and all that is for people to stderr; nothing that a server
     sends, and nothing that stdout or stderr cannot do, spoils the results."""
