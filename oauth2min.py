@@ -2510,12 +2510,17 @@ _COMMANDS = {"login": _login, "get": _get, "token": _print_token, "status": _sta
              "logout": _logout}
 
 def _user_or_program(options, server):
-    """The client of the user who is logged in, or else of the program itself: that needs a
-    secret, for RFC 6749 section 4.4 allows its grant to confidential clients only."""
+    """The client of the user who is logged in, with all the scope that is wanted, or else
+    of the program itself: that needs a secret, for RFC 6749 section 4.4 allows its grant to
+    confidential clients only."""
     client = _client(options, server)
-    if client._grant_type == "client_credentials" and not client._server.client_secret:
+    is_program = client._grant_type == "client_credentials"
+    if is_program and not client._server.client_secret:
         raise LoginRequired(f"nobody is logged in: call login(), or set {_variable(server)}"
                             "_SECRET")
+    wanted = client._keeper.scope
+    if not is_program and client.token and not _covers(client._keeper.kept.scope, wanted):
+        raise LoginRequired(f"this login has less scope: call login() --scope '{wanted}'")
     return client
 
 def _client(options, server, grant_type=None):

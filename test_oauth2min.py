@@ -8466,6 +8466,25 @@ class CommandErrorTest(CommandCase):
             self.assertIn("oauth2min login " + server, line)
             self.assertNotIn("login()", line)
 
+    def test_a_login_with_less_scope_says_which_login_to_do(self):
+        store = self.path("a store")
+        read, follow = SCOPE.split()
+        login = "login spotify --no-browser --store", store, "--scope", read
+        self.output_of_main(*login, react=self.do_what_is_shown)
+        sent = len(self.server.requests)
+        for line in "get spotify me", "token spotify", "token spotify --renew":
+            told = self.error_line_of(line, "--store", store, "--scope", SCOPE)
+            advice = shlex.split(told.rpartition(": oauth2min ")[2])
+            words = ["login", "spotify", "--scope", SCOPE]
+            self.assertEqual(advice, words)
+        self.assertEqual(len(self.server.requests), sent)
+        get = "get spotify me --store", store, "--scope"
+        self.assertEqual(self.json_of_main(*get, read)["id"], "ada")
+        advice = " ".join(map(shlex.quote, advice))
+        more = "--no-browser", "--store", store
+        self.output_of_main(advice, *more, react=self.do_what_is_shown)
+        self.assertEqual(self.json_of_main(*get, follow + " " + read)["id"], "ada")
+
     def test_a_mistake_is_one_line(self):
         nobody = self.url_nobody_listens_at()
         port = nobody.rpartition(":")[2]
