@@ -2402,7 +2402,12 @@ def main(argv: "List[str] | None" = None) -> int:
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
-        _say("oauth2min: " + text.replace("call login()", f"{_PROGRAM} login {words[0]}"))
+        import shlex
+        login = f"{_PROGRAM} login {words[0]}"
+        for option in "--scope", "--store":
+            if option in options:
+                login += f" {option} {shlex.quote(options[option])}"
+        _say("oauth2min: " + text.replace("call login()", login))
     return 1
 
 def _parsed(name="", *words):
@@ -2520,7 +2525,7 @@ def _user_or_program(options, server):
                             "_SECRET")
     wanted = client._keeper.scope
     if not is_program and client.token and not _covers(client._keeper.kept.scope, wanted):
-        raise LoginRequired(f"this login has less scope: call login() --scope '{wanted}'")
+        raise LoginRequired("this login has less scope: call login()")
     return client
 
 def _client(options, server, grant_type=None):

@@ -8475,14 +8475,13 @@ class CommandErrorTest(CommandCase):
         for line in "get spotify me", "token spotify", "token spotify --renew":
             told = self.error_line_of(line, "--store", store, "--scope", SCOPE)
             advice = shlex.split(told.rpartition(": oauth2min ")[2])
-            words = ["login", "spotify", "--scope", SCOPE]
+            words = ["login", "spotify", "--scope", SCOPE, "--store", store]
             self.assertEqual(advice, words)
         self.assertEqual(len(self.server.requests), sent)
         get = "get spotify me --store", store, "--scope"
         self.assertEqual(self.json_of_main(*get, read)["id"], "ada")
         advice = " ".join(map(shlex.quote, advice))
-        more = "--no-browser", "--store", store
-        self.output_of_main(advice, *more, react=self.do_what_is_shown)
+        self.output_of_main(advice, "--no-browser", react=self.do_what_is_shown)
         self.assertEqual(self.json_of_main(*get, follow + " " + read)["id"], "ada")
 
     def test_a_mistake_is_one_line(self):
