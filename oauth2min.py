@@ -2449,8 +2449,11 @@ def _login(options, server):
         before.token = None
     with _client(options, server, grant_type) as client:
         earlier = client.token
+        parameters = {}
+        for name, text in options["-p"]:
+            parameters.setdefault(name, []).append(text)
         # "" is no browser, None is one where that makes sense.
-        client.login(options.get("--no-browser"), None, **dict(options["-p"]))
+        client.login(options.get("--no-browser"), None, **parameters)
         if client.token == earlier:
             _say("Nothing was needed, for an earlier login is still good.")
         facts = json.dumps(_facts(client), indent=2)

@@ -8061,6 +8061,25 @@ class CommandLineTest(CommandCase):
             for field in b"Client-id: +abc:d", b"X-none: ", b"Accept: text/plain":
                 self.assertRegex(request, b"\r\n%s\r\n" % field)
 
+    def test_no_parameter_of_a_login_is_lost(self):
+        parameters = "-p resource=https://a -p resource=https://b -p audience="
+        sent = "resource=https%3A%2F%2Fa&resource=https%3A%2F%2Fb&audience="
+
+        def deny(text):
+            for query in re.findall(r"/authorize\?(\S+)", text):
+                asked = dict(urllib.parse.parse_qsl(query))
+                answer = {"error": "access_denied", "state": asked["state"]}
+                url = with_parameters(asked["redirect_uri"], **answer)
+                threading.Thread(target=fetch, args=("GET", url), daemon=True).start()
+
+        login = "login spotify --no-browser " + parameters
+        _, shown = self.output_of_main(login, react=deny, status=1)
+        self.assertIn("access_denied", shown)
+        self.assertIn("&" + sent, shown)
+        self.server.script("/device_authorization", 400, {"error": "invalid_target"})
+        self.error_line_of("login spotify --device " + parameters)
+        self.assertIn(sent, self.server.requests[-1].body.decode())
+
     def test_options_may_stand_anywhere_after_the_command(self):
         for line in (
             "get -p a=1 spotify echo",
