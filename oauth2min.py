@@ -2527,8 +2527,10 @@ def _user_or_program(options, server):
         raise LoginRequired(f"nobody is logged in: call login(), or set {_variable(server)}"
                             "_SECRET")
     wanted = client._keeper.scope
-    if not is_program and client.token and not _covers(client._keeper.kept.scope, wanted):
-        raise LoginRequired("this login has less scope: call login()")
+    if client.token and not _covers(client._keeper.kept.scope, wanted):
+        if not is_program:
+            raise LoginRequired("this login has less scope: call login()")
+        client.token = None  # another one is asked for
     return client
 
 def _client(options, server, grant_type=None):

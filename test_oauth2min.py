@@ -8485,6 +8485,15 @@ class CommandErrorTest(CommandCase):
             self.assertIn("oauth2min login " + server, line)
             self.assertNotIn("login()", line)
 
+    def test_the_program_asks_anew_if_its_token_has_less_scope(self):
+        read, follow = SCOPE.split()
+        for scope, number in (read, 1), (read, 1), (SCOPE, 2), (follow, 2):
+            shown, _ = self.output_of_main("token spotify --scope", scope)
+            self.assert_token_requests(number)
+        [record] = self.stored_records().values()
+        self.assertEqual(record["token"]["scope"], SCOPE)
+        self.assertEqual(record["token"]["access_token"] + "\n", shown)
+
     def test_a_login_with_less_scope_says_which_login_to_do(self):
         store = self.path("a store")
         read, follow = SCOPE.split()
