@@ -8069,7 +8069,7 @@ class CommandLineTest(CommandCase):
             for query in re.findall(r"/authorize\?(\S+)", text):
                 asked = dict(urllib.parse.parse_qsl(query))
                 answer = {"error": "access_denied", "state": asked["state"]}
-                url = with_parameters(asked["redirect_uri"], **answer)
+                url = asked["redirect_uri"] + "?" + urllib.parse.urlencode(answer)
                 threading.Thread(target=fetch, args=("GET", url), daemon=True).start()
 
         login = "login spotify --no-browser " + parameters
