@@ -7974,6 +7974,22 @@ class CommandLineTest(CommandCase):
             self.assertEqual(shown, (record["token"]["access_token"] + "\n", ""))
         self.assert_token_requests(1)
 
+    def test_token_renew_gets_a_new_one_from_the_server_and_keeps_it(self):
+        self.logged_in_client("fake-app", store=self.path())
+        store = "--store", self.path()
+        for name, options, grant_type in (
+            ("a user", store, "refresh_token"),
+            ("the program", (), "client_credentials"),
+        ):
+            with self.subTest(name):
+                old, _ = self.output_of_main("token spotify", *options)
+                new, err = self.output_of_main("token spotify --renew", *options)
+                self.assertNotEqual(new, old)
+                self.assertEqual(err, "")
+                self.assertEqual(self.server.forms()[-1]["grant_type"], grant_type)
+                again, _ = self.output_of_main("token spotify", *options)
+                self.assertEqual(again, new)
+
     def test_get_sends_other_methods_and_json(self):
         for options, method, body in (
             ("", "GET", ""),
@@ -8193,6 +8209,19 @@ class CommandLineTest(CommandCase):
                 self.assertRegex(told[1], "; see %s --help\n$" % re.escape(name))
                 for usage in told[1:]:
                     self.assertTrue(usage.startswith("usage: %s COMMAND" % name))
+
+
+    @needs_posix
+    def test_arguments_and_environment_are_utf_8_whatever_the_locale(self):
+        # Python 3.6 takes the C locale at its word; later ones do so if they are told to.
+        os.environ.update(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+        self.assertIn("ü", os.environ["SPOTIFY_CLIENT_SECRET"])
+        url = self.server.url
+        get = "oauth2min.py", "get", url, url + "/v1/echo", "-p", "q=€"
+        process = self.start_script(*get)
+        out, err = process.communicate()
+        self.assertEqual((process.returncode, err), (0, ""))
+        self.assertEqual(json.loads(out)["query"], {"q": "€"})
 
 
 class CommandOutputTest(CommandCase):
