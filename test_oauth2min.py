@@ -883,6 +883,7 @@ class MakingTest(Case):
         dict(scope=["a b"]),
         dict(scope="\xe4"),
         dict(redirect_uri="callback"),
+        dict(redirect_uri="myapp:/callback"),  # any program may claim it: RFC 8252 section 7.1
         dict(redirect_uri="http://127.0.0.1/#a"),
         dict(redirect_uri="http://127.0.0.1:99999/"),
         dict(redirect_uri="http://\xe4/"),
@@ -4322,6 +4323,19 @@ class LoopbackTest(LoginCase):
         self.error_of(AuthorizationError, self.stderr_of_login, client, browser)
         self.assertEqual(self.server.forms(), [])
 
+    def test_what_a_server_says_in_utf_8_is_read_as_it_was_meant(self):
+        def browser(url):
+            asked = query_of(url)
+            line = "GET /callback?error=no&error_description=%s&state=" + asked["state"]
+            text = line + " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
+            address = "127.0.0.1", redirect_uri_of(url).port
+            answer_to(address, (text % (said, address[1])).encode())
+
+        for said in "n\xe3o", "n%C3%A3o":
+            client = self.client_without_login()
+            error = self.error_of(AuthorizationError, self.stderr_of_login, client, browser)
+            self.assertEqual(error.error_description, "n\xe3o")
+
     def test_a_browser_that_waits_for_the_page_does_not_stop_the_login(self):
         pages = []
         ended = threading.Event()
@@ -4334,6 +4348,16 @@ class LoopbackTest(LoginCase):
         self.stderr_of_login(self.client_without_login(), browser)
         self.assertTrue(ended.wait(PATIENCE))  # it may run in a thread
         self.assertIn("logged in", pages[0])
+
+    def test_where_nothing_can_be_shown_the_login_goes_on(self):
+        with open(self.path("closed"), "w") as closed:
+            pass
+        broken = mock.Mock(write=mock.Mock(side_effect=ArithmeticError))
+        for stderr in None, closed, broken, object():
+            with self.subTest(stderr), contextlib.redirect_stderr(stderr):
+                with contextlib.redirect_stdout(io.StringIO()) as stdout:
+                    self.client_without_login().login(self.server.browser, PATIENCE)
+                self.assertEqual(stdout.getvalue(), "")
 
     def test_the_address_is_shown_whatever_opens_the_browser(self):
         given = []
@@ -4993,14 +5017,15 @@ class TerminalTest(ServerCase):
 class DeviceTest(LoginCase):
     """RFC 8628."""
 
-    ENDS = {"access_denied", "expired_token", "invalid_client"}
+    ENDS = {"access_denied", "authorization_declined", "expired_token", "invalid_client"}
+    MIN_INTERVAL = oauth2min.MIN_INTERVAL  # inside: in earnest, before LoginCase hurries
 
     def device_login(
         self, *errors, open_browser=None, timeout=None, status=400, **given
     ):
         """A login at a scripted server, which answers with these errors, None for no
-        answer, and then, unless the last was the end, with a token. What was slept, and
-        shown."""
+        answer, a dict for what goes with it, and then, unless the last was the end, with a
+        token. What was slept, and shown."""
         grant = {
             "device_code": "dc",
             "user_code": "ABCD-EFGH",
@@ -5011,11 +5036,13 @@ class DeviceTest(LoginCase):
         grant = {name: value for name, value in grant.items() if value is not None}
         self.server.script("/device_authorization", body=grant)
         for error in errors:
-            if error:
+            if isinstance(error, dict):
+                self.server.script("/token", **error)
+            elif error:
                 self.server.script("/token", status, {"error": error})
             else:
                 self.server.script("/token", close=True)
-        if not self.ENDS.intersection(errors):
+        if not self.ENDS.intersection(map(str, errors)):
             self.server.script("/token", body=TOKEN)
         slept = []
         client = self.device_client()
@@ -5073,11 +5100,27 @@ class DeviceTest(LoginCase):
                 slept, _ = self.device_login(*errors, interval=interval)
                 self.assertEqual(slept, expected)
 
+    def test_no_interval_makes_it_ask_without_a_pause(self):
+        with mock.patch("oauth2min.MIN_INTERVAL", self.MIN_INTERVAL):
+            for interval in 1e-9, "0.5":
+                slept, _ = self.device_login("authorization_pending", interval=interval)
+                self.assertGreaterEqual(min(slept), 1)
+
+    def test_it_waits_for_as_long_as_the_server_says_in_an_error(self):
+        slow = {"status": 400, "body": {"error": "slow_down", "interval": 30}}
+        busy = {"status": 429, "headers": {"Retry-After": "20"}}
+        away = {"status": 503, "headers": {"Retry-After": "60"}, "body": "<html>"}
+        silent = {"status": 429}
+        for error, expected in (slow, 30), (busy, 20), (away, 60), (silent, 5):
+            with self.subTest(error):
+                slept, _ = self.device_login(error, "authorization_pending")
+                self.assertEqual(slept, [5, expected, expected])
+
     def test_a_user_who_says_no_ends_it(self):
-        login = self.device_login
-        wait = "authorization_pending"
-        error = self.error_of(AuthorizationError, login, wait, "access_denied")
-        self.assertEqual(error.error, "access_denied")
+        for word in "access_denied", "authorization_declined":  # the second is Microsoft's
+            wait = "authorization_pending"
+            error = self.error_of(AuthorizationError, self.device_login, wait, word)
+            self.assertEqual(error.error, word)
 
     def test_a_client_that_is_refused_ends_it(self):
         login = self.device_login
@@ -5108,6 +5151,8 @@ class DeviceTest(LoginCase):
         for status, body, code in (
             (400, {"error": "invalid_scope"}, "invalid_scope"),
             (200, {}, None),
+            (200, {"user_code": "A", "verification_uri": "https://as.example/"}, None),
+            (200, {"device_code": "d", "verification_uri": "https://as.example/"}, None),
             (200, "<html>", None),
         ):
             self.server.script("/device_authorization", status, body)
@@ -5215,6 +5260,17 @@ class DeviceTest(LoginCase):
         _, shown = self.device_login(verification_uri=uri)
         self.assertIn("\n\nhttps://as.example/]0;a?b=cxxx", shown)
         self.assertLess(len(shown), 5000)
+
+    def test_where_no_thread_can_be_had_for_the_browser_it_goes_on(self):
+        start = threading.Thread.start
+
+        def start_no_browser(thread):
+            if thread._target == self.fail_if_asked:  # inside: the server has threads, too
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        with mock.patch("threading.Thread.start", start_no_browser):
+            self.device_login(open_browser=self.fail_if_asked)
 
     def test_it_needs_no_webbrowser(self):
         frozen = mock.patch("sys.frozen", True, create=True)
@@ -8158,6 +8214,15 @@ class CommandLineTest(CommandCase):
                 self.output_of_main("token spotify")
                 names = os.listdir(os.path.join(folder, "oauth2min"))
                 self.assertEqual(len(names), 2)  # the token, and the lock
+
+    def test_a_client_id_of_any_length_has_a_file(self):
+        for client_id in "x" * 321, "\xfc" * 321:
+            self.server.clients[client_id] = self.server.clients["fake-app"]
+            os.environ["SPOTIFY_CLIENT_ID"] = client_id
+            for _ in range(2):
+                self.output_of_main("token spotify")
+            self.assertEqual(len(self.server.forms()), 1)
+            del self.server.requests[:]
 
     def test_store_names_another_file(self):
         for _ in range(2):
