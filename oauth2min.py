@@ -150,17 +150,16 @@ class Token(namedtuple("Token",
     @classmethod
     def from_dict(cls, fields: "Mapping[str, Any]") -> "Token":
         """A Token out of the answer of a token endpoint, with the liberties of servers, or
-        out of what another library kept: `expires_at` or `expiry` counts, a number or a
-        date, else `expires_in`, from now on. ValueError: there is no access token."""
-        # 0 is "not said"; and where the end is not said, it follows from this.
+        out of what another library kept: `expires_at` counts, else `expires_in`, from now
+        on. ValueError: there is no access token."""
+        # 0 is "not said"; and where `expires_at` is not said, it follows from this.
         life = _seconds(fields.get("expires_in"))
-        end = fields.get("expires_at") or fields.get("expiry")  # Go's, and Google's
         scope = fields.get("scope") or fields.get("scopes") or ""
         if not isinstance(scope, list):
             scope = str(scope).replace(",", " ").split()  # GitHub's has commas
         return cls(fields.get("access_token") or fields.get("token"),
                    fields.get("token_type") or "Bearer",
-                   _seconds(end, _seconds(_date(end), life and time.time() + life)),
+                   _seconds(fields.get("expires_at"), life and time.time() + life),
                    fields.get("refresh_token"), " ".join(map(str, scope)) or None,
                    dict(fields))
 
@@ -1480,15 +1479,9 @@ def _retry_after(response):
     return 1.0
 
 def _date(text):
-    """The clock time of an HTTP date, or of one like 2026-11-26T20:00:00.5+01:00 (RFC
-    3339); None if it is none."""
+    """The clock time of an HTTP date; None if it is none."""
     with suppress(Exception):  # of any kind, before Python 3.10
         return mktime_tz(parsedate_tz(text))
-    with suppress(Exception):
-        from datetime import datetime
-        # Without what Python 3.6 does not read: "Z", a colon in the zone; nor nanoseconds.
-        text = re.sub(r"\.[0-9]+|:(?=..$)", "", text.replace("Z", "+0000"))
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 def _seconds(value, default=None):
     """A number that may have come as a string; else, and for what is no time, the

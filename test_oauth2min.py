@@ -795,27 +795,6 @@ class TokenTest(Case):
                     self.error_of(ValueError, Token, text)
         self.error_of(ValueError, Token, "")
 
-    def test_from_dict_reads_the_end_as_a_number_or_in_rfc_3339(self):
-        moment = 1795723200  # 2026-11-26T20:00:00Z
-        for text in (
-            "2026-11-26T20:00:00Z",
-            "2026-11-26T20:00:00.123Z",
-            "2026-11-26T20:00:00.123456+00:00",
-            "2026-11-26T22:00:00.123456789+02:00",
-            "2026-11-26T12:30:00-07:30",
-        ):
-            for name in "expiry", "expires_at":  # the former is Go's and Google's
-                with self.subTest(text, name=name):
-                    token = Token.from_dict({"access_token": "a", name: text})
-                    self.assertEqual(token.expires_at, moment)
-        for unsaid in None, "", 0, "soon", "0001-01-01T00:00:00Z", "2026-11-26T20:00:00", {}:
-            for name in "expiry", "expires_at":
-                fields = {"access_token": "a", name: unsaid}
-                with self.subTest(unsaid, name=name), clock_stopped_at(1e9):
-                    self.assertIsNone(Token.from_dict(fields).expires_at)
-                    token = Token.from_dict(dict(fields, expires_in=60))
-                    self.assertEqual(token.expires_at, 1e9 + 60)
-
     def test_a_value_of_the_wrong_kind_is_refused(self):
         wrong_fields = [
             {"access_token": None},
@@ -3733,7 +3712,6 @@ class CompatibilityTest(ServerCase):
                 "refresh_token": "r",
                 "short_lived": False,
             },
-            expires_in=2592000,
         ),
         token_answer("Deezer", "access_token=t&expires=0"),
         token_answer(
