@@ -1945,14 +1945,11 @@ def _link_on_page(page):
     return link
 
 def _at(page, path):
-    """What is on the page under "a.b.c", or under this whole name. A list of links has each
-    under its `rel`."""
+    """What is on the page under "a.b.c", or under this whole name."""
     with suppress(KeyError, TypeError):
         if path in page:
             return page[path]
         for name in path.split("."):
-            if isinstance(page, list):
-                page = {link["rel"]: link for link in page}
             page = page[name]
         return page
     return None

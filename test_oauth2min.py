@@ -1526,8 +1526,6 @@ class PagesTest(ServerCase):
             {"links": {"next": "?p=2", "self": "?p=1"}},
             {"next": {"href": url + "?p=2"}},
             {"meta": {"@odata.nextLink": "?p=2"}},
-            {"links": [{"rel": "self", "href": "?p=1"}, {"rel": "next", "href": "?p=2"}]},
-            {"links": [{"rel": "next", "href": "?p=2"}], "items": [{"rel": 1}, {}, "next"]},
         ]
         for page in pages:
             with self.subTest(page):
@@ -1542,7 +1540,6 @@ class PagesTest(ServerCase):
             ("paging.next", {"paging": {"next": "?p=2"}, "next": "?p=3"}),
             ("@odata.nextLink", {"@odata.nextLink": "?p=2"}),
             ("a", {"a": "?p=2"}),
-            ("a.more.href", {"a": [{"rel": "more", "href": "?p=2"}]}),
             (first_of_a, {"a": ["?p=2"]}),
         ):
             with self.subTest(page):
@@ -1614,8 +1611,6 @@ class PagesTest(ServerCase):
             {"next": ""},
             {"a": {"next": None}},
             {"next": None, "inner": {"next": "?p=9"}},
-            {"links": [{"rel": "prev", "href": "?p=9"}]},
-            {"links": [{"rel": ["next"], "href": "?p=9"}]},
             [],
             None,
             "text",
