@@ -7566,43 +7566,6 @@ class TraceTest(ServerCase):
         self.error_of(TokenError, client.request_token, "urn:x", **fields)
         self.assert_hidden()
 
-    def test_a_secret_is_masked_however_a_server_escapes_what_it_repeats(self):
-        secret = 'a/+.~%u"=' + HUSH
-        as_json = json.dumps(secret)
-        forms = [
-            secret,
-            as_json,
-            as_json.replace("/", "\\/"),  # as PHP has it
-            as_json.replace("+", "\\u002B"),  # as .NET has it
-            json.dumps(as_json),  # JSON in JSON
-            "".join("\\u%04x" % ord(sign) for sign in secret),
-            urllib.parse.quote(secret),
-            urllib.parse.quote_plus(secret).lower(),
-            "".join("%%%02X" % ord(sign) if sign in "/-" else sign for sign in secret),
-        ]
-        client = self.traced_client("fake-app")
-        for form in forms:
-            client.token = Token(secret)
-            self.server.script("/v1/echo", 400, "<%s>" % form)
-            self.error_of(ResponseError, client.get, "echo")
-            shown = self.trace[-1]
-            with self.subTest(form):
-                self.assertRegex(shown, r'<[\\"]*\*\*\*[\\"]*>$')
-        secret = json.dumps({"a": self.server.clients["fake-app"]["client_secret"]})
-        self.server.script("/token", 400, secret)
-        self.error_of(TokenError, client.refresh)
-        self.assertIn('{"a": "***"}', self.trace[-1])
-
-    def test_a_secret_that_a_server_made_to_be_masked_slowly_is_not(self):
-        for secret in "u0075", "%25", "%2525u0025", ".", "\\", "a\\":
-            client = self.traced_client("fake-app")
-            client.token = Token(secret * 200 + "x")
-            self.server.script("/v1/echo", 200, secret * 19999)
-            started = time.process_time()
-            client.get("echo")
-            with self.subTest(secret):
-                self.assertLess(time.process_time() - started, 10)
-
     def test_the_password_of_a_proxy_is_masked(self):
         os.environ["http_proxy"] = self.server.url.replace("//", "//me:%s@" % HUSH)
         self.traced_client("fake-app").get("echo")
