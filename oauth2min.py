@@ -50,12 +50,12 @@ import time
 import warnings
 import zlib
 from collections import namedtuple
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from email.utils import formatdate, mktime_tz, parsedate_tz
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from urllib.error import URLError
-from urllib.parse import (parse_qsl, quote, quote_plus, unquote, unquote_plus,
-                          urlencode, urljoin, urlsplit)
+from urllib.parse import (parse_qs, parse_qsl, quote, quote_plus, unquote,
+                          unquote_plus, urlencode, urljoin, urlsplit)
 from urllib.request import BaseHandler, OpenerDirector, ProxyHandler, Request
 
 TYPE_CHECKING = False  # type checkers take it for True; the module `typing` starts slowly
@@ -322,7 +322,7 @@ class Client:
         AuthorizationError: the answer is no. LoginRequired: the time is over."""
         try:
             kept = None if parameters else self._keeper.good(self.request_token)
-            if kept and set(self._keeper.scope.split()) <= set(kept.scope.split()):
+            if kept and kept.covers(self._keeper.scope):
                 return kept.token
         except (LoginRequired, TokenError) as error:
             if error.retry_after:  # it will pass, and the user could not help in it
@@ -471,6 +471,10 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 
     def is_good(self):
         return self.renew_at is None or time.time() < self.renew_at
+
+    def covers(self, scope):
+        """Whether all of this scope was asked for."""
+        return set(scope.split()) <= set(self.scope.split())
 
     def is_alive(self):
         """Whether a server would still take it, even if it is time to renew it."""
@@ -2357,10 +2361,7 @@ The client's id and secret are read from the environment: SPOTIFY_CLIENT_ID and
 SPOTIFY_CLIENT_SECRET for spotify, OAUTH2_... for an issuer URL. After a login,
 get and token act for that user, else for the program itself."""
 
-# How we were called, so that advice can be copied to the shell.
-_PROGRAM = "oauth2min"  # by the command that an installer makes
-if __name__ == "__main__":
-    _PROGRAM = "python3 -m oauth2min" if __spec__ else f"python3 {sys.argv[0]}"
+_PROGRAM = "oauth2min"  # as a shell calls it: here the command that an installer makes
 
 def main(argv: "List[str] | None" = None) -> int:
     """The command line, see `oauth2min --help`. Results go to stdout, all else to stderr.
@@ -2388,12 +2389,7 @@ def main(argv: "List[str] | None" = None) -> int:
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
-        import shlex
-        login = f"{_PROGRAM} login {words[0]}"
-        for option in "--scope", "--store":
-            if option in options:
-                login += f" {option} {shlex.quote(options[option])}"
-        _say("oauth2min: " + text.replace("call login()", login))
+        _say("oauth2min: " + text.replace("call login()", f"{_PROGRAM} login {words[0]}"))
     return 1
 
 def _parsed(name="", *words):
@@ -2435,15 +2431,13 @@ def _login(options, server):
         before.token = None
     with _client(options, server, grant_type) as client:
         earlier = client.token
-        parameters = {}
-        for name, text in options["-p"]:
-            parameters.setdefault(name, []).append(text)
-        # "" is no browser, None is one where that makes sense.
-        client.login(options.get("--no-browser"), None, **parameters)
-        if client.token == earlier:
-            _say("Nothing was needed, for an earlier login is still good.")
-        facts = json.dumps(_facts(client), indent=2)
-        _say(f"Logged in: {facts}")
+        # "" is no browser, None is one where that makes sense. A list of values for each
+        # name: there may be two of one.
+        client.login(options.get("--no-browser"), None,
+                     **parse_qs(_form(options["-p"]), keep_blank_values=True))
+        _say("An earlier login is still good." if client.token == earlier else "Logged in.")
+    with redirect_stdout(sys.stderr):  # stdout is for results
+        _status(options, server)
 
 def _get(options, server, url):
     """Prints an answer of the API, byte for byte, or all pages of a listing, a line each.
@@ -2471,27 +2465,19 @@ def _print_token(options, server):
     print(client.access_token(), flush=True)
 
 def _status(options, server):
-    """Prints who is logged in, as JSON in ASCII. LoginRequired: nobody is, or the login is
-    over."""
+    """Prints who is logged in, how and until when, as JSON in ASCII, and no token. It asks
+    no server, which may know better. LoginRequired: nobody is, or that login is over."""
     client = _client(options, server)
-    if client._grant_type == "client_credentials":  # the program itself, or no token at all
-        raise LoginRequired("nobody is logged in: call login()")
-    facts = _facts(client)
-    print(json.dumps(facts, indent=2))
-    if not facts["renewable"] and not client._keeper.kept.is_good():
-        raise LoginRequired("this login is over: call login()")
-
-def _facts(client):
-    """Who is logged in, how and until when; no token. No server is asked: it may know
-    better."""
     token = client.token
-    keeper = client._keeper
-    end = token.expires_at
+    kept = client._keeper.kept
     # A refresh token that was refused stays in the store, where renew_at is 0 then.
-    renewable = token.refresh_token is not None and keeper.kept.renew_at != 0
-    return {**keeper.owner, "scope": token.scope or keeper.kept.scope,
-            "until": end and formatdate(end, localtime=True), "renewable": renewable,
-            "store": keeper.name}
+    renewable = bool(token and token.refresh_token and kept.renew_at != 0)
+    if client._grant_type == "client_credentials" or not (renewable or kept.is_good()):
+        raise LoginRequired("nobody is logged in: call login()")
+    end = token.expires_at
+    print(json.dumps({**client._keeper.owner, "scope": token.scope or kept.scope,
+                      "until": end and formatdate(end, localtime=True),
+                      "renewable": renewable, "store": client._keeper.name}, indent=2))
 
 def _logout(options, server):
     """Revokes the token and forgets it, which is a success also if the server does not
@@ -2513,9 +2499,9 @@ def _user_or_program(options, server):
         raise LoginRequired(f"nobody is logged in: call login(), or set {_variable(server)}"
                             "_SECRET")
     wanted = client._keeper.scope
-    if client.token and not _covers(client._keeper.kept.scope, wanted):
+    if client.token and not client._keeper.kept.covers(wanted):
         if not is_program:
-            raise LoginRequired("this login has less scope: call login()")
+            raise LoginRequired(f"this login has less scope: call login() --scope '{wanted}'")
         client.token = None  # another one is asked for
     return client
 
@@ -2545,4 +2531,5 @@ def _variable(server):
     return re.sub(r"\W", "_", f"{server}_CLIENT").upper()
 
 if __name__ == "__main__":
+    _PROGRAM = f"python3 {sys.argv[0]}"
     sys.exit(main())

@@ -7888,7 +7888,7 @@ class CommandLineTest(CommandCase):
             with self.subTest(server):
                 options = "--scope", SCOPE, "-p", "login_hint=ada"
                 shown = self.stderr_of_browser_login(server, *options)
-                self.assertRegex(shown, r"(?s)/authorize\?.*\nLogged in: {\n.*\n}\n$")
+                self.assertRegex(shown, r"(?s)/authorize\?.*\nLogged in\.\n{\n.*\n}\n$")
                 requests = self.server.requests
                 asked = [sent.query for sent in requests if sent.path == "/authorize"][
                     -1
@@ -7916,7 +7916,7 @@ class CommandLineTest(CommandCase):
                 )
                 self.assertEqual(out, "")
                 self.assertEqual(opened.call_count, 0)
-                self.assertRegex(err, r"(?s)\nLogged in: {\n.*\n}\n\Z")
+                self.assertRegex(err, r"(?s)\nLogged in\.\n{\n.*\n}\n\Z")
                 self.assertEqual(self.server.forms()[-1]["grant_type"], grant_type)
                 self.assertEqual(self.json_of_main("get spotify me")["id"], "ada")
 
@@ -7924,10 +7924,10 @@ class CommandLineTest(CommandCase):
         login = "login spotify --no-browser --scope", SCOPE
         for number in range(2):
             _, shown = self.output_of_main(*login, react=self.do_what_is_shown)
-            facts = json.loads(shown.partition("Logged in: ")[2])
+            facts = json.loads("{" + shown.partition("\n{")[2])
             self.assertEqual(facts, self.json_of_main("status spotify"))
             self.assertEqual(facts["scope"], SCOPE)
-            is_needless = "an earlier login is still good" in shown
+            is_needless = "An earlier login is still good" in shown
             self.assertEqual(is_needless, number == 1)
         self.assertEqual(self.requested_paths().count("/authorize"), 1)
 
@@ -8047,11 +8047,9 @@ class CommandLineTest(CommandCase):
         refused = client.token
         self.server.script("/token", 400, {"error": "invalid_grant"})
         self.error_line_of("token spotify --store", self.path())
-        out, err = self.output_of_main(*line, status=1)
-        self.assertFalse(json.loads(out)["renewable"])
-        self.assertRegex(err, "^oauth2min: this login is over: .*login spotify.*\n$")
+        self.assertIn("login spotify", self.error_line_of(*line))
         client.token = refused._replace(refresh_token=None)
-        self.assertEqual(self.output_of_main(*line, status=1), (out, err))
+        self.assertIn("login spotify", self.error_line_of(*line))
 
     def test_no_parameter_is_lost(self):
         echo = self.json_of_main("get spotify echo?z=0 -p a=1 -p b= -p a=2")
@@ -8198,7 +8196,7 @@ class CommandLineTest(CommandCase):
         installed = "-c", "import sys, oauth2min; sys.exit(oauth2min.main())"
         for call, name in (
             ((script,), "python3 " + script),
-            (("-m", "oauth2min"), "python3 -m oauth2min"),
+            (("-m", "oauth2min"), "python3 " + os.path.abspath(script)),
             (installed, "oauth2min"),
         ):
             with self.subTest(name):
@@ -8533,13 +8531,13 @@ class CommandErrorTest(CommandCase):
         for line in "get spotify me", "token spotify", "token spotify --renew":
             told = self.error_line_of(line, "--store", store, "--scope", SCOPE)
             advice = shlex.split(told.rpartition(": oauth2min ")[2])
-            words = ["login", "spotify", "--scope", SCOPE, "--store", store]
-            self.assertEqual(advice, words)
+            self.assertEqual(advice, ["login", "spotify", "--scope", SCOPE])
         self.assertEqual(len(self.server.requests), sent)
         get = "get spotify me --store", store, "--scope"
         self.assertEqual(self.json_of_main(*get, read)["id"], "ada")
         advice = " ".join(map(shlex.quote, advice))
-        self.output_of_main(advice, "--no-browser", react=self.do_what_is_shown)
+        options = "--no-browser", "--store", store
+        self.output_of_main(advice, *options, react=self.do_what_is_shown)
         self.assertEqual(self.json_of_main(*get, follow + " " + read)["id"], "ada")
 
     def test_a_mistake_is_one_line(self):
