@@ -604,8 +604,8 @@ class _TokenKeeper:
                 self.kept = self.in_store = None  # somebody has logged out
         elif record != self.in_store:
             self.kept = self.read(record)
-            self.in_store = record
             self.why = _TokenKeeper.why
+            self.in_store = record
         return self.kept
 
     def read(self, record):
@@ -627,8 +627,8 @@ class _TokenKeeper:
         try:
             self.save(kept)
         finally:
-            self.kept = kept
             self.why = _TokenKeeper.why
+            self.kept = kept
         return kept
 
     def save(self, kept):

@@ -2222,6 +2222,14 @@ class RenewalTest(ServerCase):
         sent = [form["refresh_token"] for form in self.server.forms()[2:]]
         self.assertEqual(sent, [old, neighbour.token.refresh_token])
 
+    def test_if_renewing_that_newer_token_fails_it_is_used_to_its_end(self):
+        store = MemoryStore()
+        neighbour = self.logged_in_client(store=store)
+        client = self.client_with_a_faster_neighbour(store.record)
+        self.server.script("/token", 503, "")
+        with clock_stopped_at(neighbour.token.expires_at - 20):
+            self.assertEqual(client.access_token(), neighbour.token.access_token)
+
     def test_another_process_finds_a_good_token_in_the_store_and_asks_for_none(self):
         code = """
             import json
