@@ -251,8 +251,6 @@ class Simulation:
             self.judge_api_request(world, place, number, point[1])
         elif point[0] == "device":
             self.judge_asking(world, place, number)
-            if not world.procs[place].threads[number].waited:
-                world = self.failed(world, place, number)
         elif point[0] == "save":
             self.judge_save(world, place, number, point[1])
         return world
@@ -440,9 +438,9 @@ class Simulation:
         if reply.status != 200:
             changes["trouble"] = True
         world = self.with_thread(world, place, number, **changes)
-        if reply.status != 200:
+        if reply.status not in (200, 400):  # a refusal is nobody else's error
             world = self.failed(world, place, number)
-        else:
+        if reply.status == 200:
             issues = replaced(world.issues, reply.serial, came=world.now)
             world = world._replace(issues=issues)
         return self.give(world, place, number, (reply.status, json.dumps(dict(reply.fields))))
@@ -632,8 +630,6 @@ class Simulation:
         who = self.name(proc, number)
         if outcome == "LoginRequired":
             self.judge_login_required(world, place, thread, who)
-            if not thread.waited and action != "refresh":
-                world = self.failed(world, place, number)
             can_know = self.settings.locks and not world.unsaved
             learned = thread.was_refused or bool(thread.calls)
             return world._replace(told=world.told or learned and can_know)
