@@ -150,7 +150,7 @@ class ReadmeTest(ServerCase):
             for context in (
                 mock.patch.dict(os.environ, environment),
                 mock.patch.dict(PROVIDERS, spotify=self.server.metadata),
-                mock.patch("webbrowser.open", self.server.browser),
+                mock.patch("oauth2min._system_browser", self.server.browser),
                 mock.patch("webbrowser.get", return_value=browser),
                 mock.patch("oauth2min.LOGIN_TIME", 10),
                 contextlib.redirect_stdout(output),

@@ -231,6 +231,7 @@ class World:
         self.stolen = False  # whether the user brings somebody else's answer
         # No host but this machine is reached, and each session goes to the server.
         case.enterContext(mock.patch("webbrowser.open", self.browse))
+        case.enterContext(mock.patch("oauth2min._system_browser", self.browse))
         browser = SimpleNamespace(open=self.browse)
         case.enterContext(mock.patch("webbrowser.get", lambda name=None: browser))
         case.enterContext(mock.patch.dict(os.environ, OAUTHLIB_INSECURE_TRANSPORT="1",
