@@ -541,44 +541,37 @@ class _TokenKeeper:
             return kept
 
     def renew(self, ask, kept):
-        """A new token from the server: by the refresh grant, or anew for a program."""
-        try:
-            return self.refresh(ask, kept)
-        except LoginRequired:  # a program asks anew, which is its usual way
-            if self.owner["grant_type"] != "client_credentials":
-                self.kept = None  # it was refused: nobody is to use it again
-                if kept:  # the next process has to know, too: the access token is over
-                    self.save(kept._replace(renew_at=0))
-                raise
-        return self.keep(ask("client_credentials", scope=self.scope or None), self.scope)
+        """A new token from the server: by the refresh grant (RFC 6749 section 6), or for a
+        program anew. LoginRequired: only a user can help."""
+        old = kept and kept.token
+        if old and old.refresh_token:
+            try:
+                return self.keep(self.refreshed(ask, old), kept.scope)
+            except TokenError as error:
+                if not error._refused:
+                    raise
+                said = error.error or error.error_description
+            self.why = f"the server will not renew ({said or 'no reason given'})"
+            # A process out of our lock's reach may have renewed before us.
+            kept = self.newest()
+            if kept and kept.token != old:
+                return kept if kept.is_good() else self.renew(ask, kept)
+        if self.owner["grant_type"] == "client_credentials":  # its usual way
+            return self.keep(ask("client_credentials", scope=self.scope or None), self.scope)
+        self.kept = None  # nobody is to use it again
+        if kept:  # the next process has to know, too: the access token is over
+            self.save(kept._replace(renew_at=0))
+        raise LoginRequired(f"{self.why}: call login()")
 
-    def refresh(self, ask, kept):
-        """The refresh grant (RFC 6749 section 6). LoginRequired: there is no refresh token,
-        or the server refused it."""
-        if kept is None or kept.token.refresh_token is None:
-            raise LoginRequired(f"{self.why}: call login()")
-        old = kept.token
-        try:
-            new = ask("refresh_token", refresh_token=old.refresh_token)
-        except TokenError as error:
-            return self.newer_than(kept, ask, error)
+    def refreshed(self, ask, old):
+        """The Token that the server gives for the refresh token of the old one."""
+        new = ask("refresh_token", refresh_token=old.refresh_token)
         # A server that does not rotate sends no refresh token: then the old one stays.
         new = new._replace(refresh_token=new.refresh_token or old.refresh_token,
                            scope=new.scope or old.scope)
         if new.access_token == old.access_token:  # it does not live longer by that
             new = new._replace(expires_at=old.expires_at or new.expires_at)
-        return self.keep(new, kept.scope)
-
-    def newer_than(self, kept, ask, error):
-        """After a refusal: a process out of our lock's reach may have renewed before us."""
-        if not error._refused:
-            raise error
-        newer = self.newest()
-        if newer is None or newer.token == kept.token:
-            said = error.error or error.error_description
-            self.why = f"the server will not renew ({said or 'no reason given'})"
-            raise LoginRequired(f"{self.why}: call login()")
-        return newer if newer.is_good() else self.refresh(ask, newer)
+        return new
 
     @contextmanager
     def alone(self):
