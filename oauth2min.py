@@ -291,16 +291,15 @@ class Client:
         one saves it in the store too; assigning None forgets it in both."""
         kept = self._keeper.kept
         if kept is None:
-            with self._keeper.alone():
-                kept = self._keeper.newest()
+            with self._keeper.alone() as kept:
+                pass
         return kept and kept.token
 
     @token.setter
     def token(self, token: "Token | None") -> None:
         if token is not None and not isinstance(token, Token):
             raise TypeError("assign a Token, or None to forget it")
-        with self._keeper.alone():
-            self._keeper.newest()  # a StoreError now: the record may be another client's
+        with self._keeper.alone():  # StoreError: the record is another client's
             # Made anew, for _replace() checks nothing.
             self._keeper.keep(token and Token(*token), self._keeper.scope)
 
@@ -395,18 +394,17 @@ class Client:
     def logout(self) -> bool:
         """Forgets the token, in the store, too, and revokes it where the server can (RFC
         7009). Returns whether it confirmed: if not, the token may live until it expires."""
-        with self._keeper.alone():
-            with suppress(StoreError):  # a damaged file is moved aside by this
-                self._keeper.newest()
-            kept = self._keeper.newest()
+        with suppress(StoreError), self._keeper.alone():
+            pass  # a damaged file is moved aside by this
+        with self._keeper.alone() as kept:
             self._keeper.keep(None)
             return kept is not None and _revoke(kept.token, self._server)
 
     def refresh(self) -> Token:
         """A new token now: by the refresh grant (RFC 6749 section 6), or for a program by
         asking anew. LoginRequired: there is nothing to renew it by, or it was refused."""
-        with self._keeper.alone():
-            return self._keeper.renew(self.request_token, self._keeper.newest()).token
+        with self._keeper.alone() as kept:
+            return self._keeper.renew(self.request_token, kept).token
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
         """Any grant, the standard's or an extension: posts to the token endpoint, and
@@ -518,8 +516,7 @@ class _TokenKeeper:
         if kept and rejected is None and kept.is_good():
             return kept  # without any lock
         failure = self.failure
-        with self.alone():
-            kept = self.newest()
+        with self.alone() as kept:
             if kept and kept.is_good() and kept.token.access_token != rejected:
                 return kept
             try:
@@ -575,16 +572,16 @@ class _TokenKeeper:
 
     @contextmanager
     def alone(self):
-        """One thread of one process at a time."""
+        """One thread of one process at a time. It comes in to the newest token."""
         process = os.getpid()
         with self.locks.setdefault(process, threading.RLock()):
             if self.store is None or self.inside == process:
-                yield
+                yield self.newest()
                 return
             self.inside = process
             try:
                 with self.store.lock():
-                    yield
+                    yield self.newest()
             finally:
                 self.inside = None
 
