@@ -373,12 +373,11 @@ class Client:
         form = {**form, "client_id": self._server.client_id,
                 "scope": self._keeper.scope or None}
         query = self._server.endpoint(endpoint).partition("?")[2]  # it may have some
-        taken = set(form)
-        for name in [*dict(parse_qsl(query, True)), *parameters]:
+        names = [*form, *dict(parse_qsl(query, True)), *parameters]
+        for name in names:
             is_secret = name in parameters and re.fullmatch(_SECRET_NAMES, name)
-            _require(name not in taken and not is_secret,
+            _require(names.count(name) == 1 and not is_secret,
                      f"{name} is set already, or the client's to set (Client(scope=))")
-            taken.add(name)
         return {**form, "resource": self._server.get("resource"), **parameters}
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
