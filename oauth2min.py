@@ -736,7 +736,7 @@ class _Endpoints:
         fields = _json(answer.content, answer.text)
         if not isinstance(fields, dict):
             fields = dict(parse_qsl(answer.text))  # GitHub sends a form, if not asked
-        has_all = all(fields.get(name) and isinstance(fields[name], str) for name in needed)
+        has_all = all(isinstance(fields.get(name), str) for name in needed)
         if answer.status_code < 300 and has_all and not fields.get("error"):
             return fields
         raise _token_error(request, answer, fields)
