@@ -320,9 +320,10 @@ class Client:
         or None: only if the user would see it. timeout: seconds that the user has.
         AuthorizationError: the answer is no. LoginRequired: the time is over."""
         try:
-            kept = None if parameters else self._keeper.good(self.request_token)
-            if kept and kept.covers(self._keeper.scope):
-                return kept.token
+            if not parameters:
+                kept = self._keeper.good(self.request_token)
+                if kept.covers(self._keeper.scope):
+                    return kept.token
         except (LoginRequired, TokenError) as error:
             if error.retry_after:  # it will pass, and the user could not help in it
                 raise
