@@ -652,8 +652,8 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
 def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked, response)
-    here = _absolute(None, server.endpoint("authorization_endpoint")).partition("?")[0]
-    if fields is None or asked.url.partition("?")[0] != here:
+    here = _absolute(None, server.endpoint("authorization_endpoint"))
+    if fields is None or not asked.url.startswith((f"{here}?", f"{here}&")):
         raise AuthorizationError("this is no answer to our request (its state or address "
                                  "is another; a query alone will do): nothing was sent")
     if not _is_from(server, fields):
