@@ -688,7 +688,6 @@ def _answer_to(asked, response):
     """The fields of an address, or of its query, if they answer this request: by its state,
     and by the place that the answer was to come to (RFC 9700 section 4.4.2). None if one is
     repeated (RFC 6749 section 3.1): two readers may see two answers."""
-    import hmac
     text = response.partition("#")[0]
     address, mark, query = text.partition("?")
     if not mark or "=" in address.partition("://")[0]:  # it is the query alone
@@ -700,8 +699,7 @@ def _answer_to(asked, response):
         return None
     pairs = parse_qsl(query, keep_blank_values=True)
     fields = dict(pairs)
-    theirs = fields.get("state", "").encode("utf-8", "replace")
-    is_ours = asked.state and hmac.compare_digest(theirs, asked.state.encode())
+    is_ours = asked.state and asked.state == fields.get("state")
     if not is_ours or len(fields) < len(pairs):
         return None
     return fields if fields.get("code") or fields.get("error") else None
