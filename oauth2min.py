@@ -731,7 +731,8 @@ class _Endpoints:
         answer = self.http.read(self.http.open(request))  # a redirect is not followed
         fields = _json(answer.content, answer.text)
         if not isinstance(fields, dict):
-            fields = dict(parse_qsl(answer.text))  # GitHub sends a form, if not asked
+            # GitHub sends a form, if not asked. A page with attributes is none.
+            fields = dict(parse_qsl(answer.text.partition("<")[0]))
         has_all = all(isinstance(fields.get(name), str) for name in needed)
         if answer.status_code < 300 and has_all and not fields.get("error"):
             return fields
