@@ -960,8 +960,9 @@ class _Callback:
                     "it, or give redirect_uri another one, or none for any that is free")
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
-        netloc = re.sub("(:[0-9]*)?$", f":{port}", parts.netloc, count=1)
-        self.redirect_uri = parts._replace(netloc=netloc).geturl()
+        # After the host, where it may have been already; all else stays as it was given.
+        self.redirect_uri = re.sub("(?i)^(http://[^/?]+?)(:[0-9]*)?(?=[/?]|$)",
+                                   rf"\1:{port}", self.redirect_uri)
 
     def __enter__(self):
         return self
