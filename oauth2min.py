@@ -1211,8 +1211,9 @@ def _device_token(fields, open_browser, timeout, ask):
          "browser.\n")
     _browse(url, open_browser or False)
     interval = max(MIN_INTERVAL, _seconds(fields.get("interval"), 5))
-    life = _seconds(fields.get("expires_in"), LOGIN_TIME)
-    deadline = time.monotonic() + (life if timeout is None else min(life, timeout))
+    if timeout is None:  # a longer one does no harm: the server says when the code is over
+        timeout = _seconds(fields.get("expires_in"), LOGIN_TIME)
+    deadline = time.monotonic() + timeout
     while time.monotonic() + interval < deadline:
         time.sleep(interval)
         try:
