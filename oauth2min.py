@@ -1143,11 +1143,10 @@ def _system_browser(url):
             import webbrowser
             webbrowser.open(url)
         else:
-            import subprocess
-            nothing = subprocess.DEVNULL
+            from subprocess import DEVNULL, call
             # -I: a webbrowser.py in the current folder may be anybody's.
-            subprocess.call([sys.executable, "-I", "-m", "webbrowser", url],
-                            stdout=nothing, stderr=nothing)
+            call([sys.executable, "-I", "-m", "webbrowser", url],
+                 stdout=DEVNULL, stderr=DEVNULL)
 
 def _terminal():
     """The descriptor of stdin, if it is a terminal, and ours at this time; else None."""
@@ -1230,9 +1229,10 @@ def _device_token(fields, open_browser, timeout, ask):
                 raise denied
             if word == "slow_down":
                 interval += 5
-            if word != "authorization_pending" and not error.retry_after:
+            if error.retry_after:
+                interval = max(interval, error.retry_after)
+            elif word != "authorization_pending":
                 raise
-            interval = max(interval, error.retry_after or 0)
     raise LoginRequired("nobody confirmed the code in time: call login() for a new one")
 
 # --- HTTP -------------------------------------------------------------------------------
