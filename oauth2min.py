@@ -334,8 +334,9 @@ class Client:
             self.token = token = _device_token(fields, open_browser, timeout,
                                                self.request_token)
             return token
-        with _Callback(self._redirect_uri) as callback:  # first: no answer can be missed
-            asked = self.authorization_request(callback.redirect_uri, **parameters)
+        with _Callback() as callback:  # it listens first: no answer can be missed
+            asked = self.authorization_request(callback.listen(self._redirect_uri),
+                                               **parameters)
             _say(f"To log in, open this address in a browser:\n\n{asked.url}\n")
             _browse(asked.url, open_browser)
             answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
@@ -928,23 +929,23 @@ class _Callback:
     for that address pasted on the terminal. The end of the `with` block tells the browser
     how the login ended: a page that said "success" before the exchange could be wrong."""
 
-    def __init__(self, redirect_uri):
-        self.redirect_uri = redirect_uri  # with the port, once it is listened on
-        self.asked = None                 # the request whose answer is waited for
-        self.query = ""                   # of the true answer, once it came
+    def __init__(self):
+        self.asked = None  # the request whose answer is waited for
+        self.query = ""    # of the true answer, once it came
         # What the browser gets when the login has `ended`; then it was `told`.
         self.page = _page(200, "You are logged in", "You can close this page now.")
         self.ended = threading.Event()
         self.told = threading.Event()
         self.listeners = []
-        parts = urlsplit(redirect_uri)
-        if parts.scheme == "http" and _LOOPBACK.fullmatch(parts.netloc):
-            self.listen(parts)
 
-    def listen(self, parts):
-        """Listens at the address, which is in `parts`, and on both families if it says
-        "localhost". There may be no IPv6 here; but if another program had that port, the
-        browser could take our code there. OSError: a port cannot be had."""
+    def listen(self, redirect_uri):
+        """Listens at this address, if it is on this machine, on both families if it says
+        "localhost"; returns it with its port. There may be no IPv6 here; but if another
+        program had that port, the browser could take our code there. OSError: a port cannot
+        be had."""
+        parts = urlsplit(redirect_uri)
+        if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
+            return redirect_uri  # the answer can only be pasted
         host = parts.hostname
         port = parts.port or 0  # 0 is any that is free
         # No one knows which of the two the browser will try.
@@ -954,15 +955,14 @@ class _Callback:
             except OSError as error:
                 if self.listeners and error.errno != errno.EADDRINUSE:
                     break  # there is no IPv6
-                self.close()
                 raise OSError(
                     error.errno, f"cannot listen on port {port} ({error.strerror}): free "
                     "it, or give redirect_uri another one, or none for any that is free")
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
         # After the host, where it may have been already; all else stays as it was given.
-        self.redirect_uri = re.sub("(?i)^(http://[^/?]+?)(:[0-9]*)?(?=[/?]|$)",
-                                   rf"\1:{port}", self.redirect_uri)
+        return re.sub("(?i)^(http://[^/?]+?)(:[0-9]*)?(?=[/?]|$)", rf"\1:{port}",
+                      redirect_uri)
 
     def __enter__(self):
         return self
@@ -975,11 +975,7 @@ class _Callback:
             listener.handle_request()  # of a browser that was told to reload meanwhile
         if self.query:
             self.told.wait(2)  # seconds; if the program ends before, no page is sent
-        self.close()
-
-    def close(self):
-        """Frees the ports at once, for the next login or another program."""
-        for listener in self.listeners:
+        for listener in self.listeners:  # the ports are free at once for others
             listener.server_close()
 
     def wait(self, asked, seconds, server):
@@ -1061,7 +1057,7 @@ def _handler(callback):
         def do_GET(self):
             """Only a request to our path, with our host and our `state`, ends the wait. All
             others are refused at once, and nothing that they send is kept or repeated."""
-            ours = urlsplit(callback.redirect_uri)
+            ours = urlsplit(callback.asked.redirect_uri)
             path, _, query = self.path.partition("?")
             query = query.encode("latin-1").decode("utf-8", "replace")
             # UnsafeURL: it is not by a name of this machine that it came to us.

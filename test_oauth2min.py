@@ -4715,8 +4715,8 @@ class NeighbourTest(LoginCase):
 
         near, far = socket.socketpair()
         near = Impatient(near.family, near.type, near.proto, near.detach())
-        callback = oauth2min._Callback("http://127.0.0.1/")
-        with far, self.captured_stderr() as shown, callback:
+        with far, self.captured_stderr() as shown, oauth2min._Callback() as callback:
+            callback.listen("http://127.0.0.1/")
             callback.listeners[0].process_request(near, ("", 0))
             self.assertEqual(far.recv(1), b"")
             self.assertEqual(shown.getvalue(), "")
@@ -4736,8 +4736,7 @@ class NeighbourTest(LoginCase):
             ("http://127.0.0.1:8080/callback", b"127.0.0.1:80", b"404"),
         ]
         for uri, host, status in requests:
-            callback = oauth2min._Callback("https://app.example/")
-            callback.redirect_uri = uri
+            callback = oauth2min._Callback()
             callback.asked = AuthorizationRequest("", "s", "", uri)
             callback.ended.set()
             near, far = socket.socketpair()
