@@ -1630,8 +1630,12 @@ class _Connection(io.RawIOBase):
         try:
             if self.sock is None:
                 self.connect()
-            answer = _Answer(self, method=request.get_method())
-            self.send(request, headers)
+            answer = _Answer(self, method=request.method)
+            for piece in _pieces(request, headers):
+                try:
+                    self.ready().sendall(piece)
+                except ConnectionError:  # the answer may say why, as a 413 or a 401 does
+                    break
             self.until_end = True  # which the head would say better
             answer.begin()
             self.until_end = answer.length is None and not answer.chunked
@@ -1648,19 +1652,6 @@ class _Connection(io.RawIOBase):
         answer.msg = answer.reason  # as urlopen has it
         return answer
 
-    def send(self, request, headers):
-        """Sends the request, in one piece if its body is at hand. If the server hangs up
-        before it has all, its answer may say why, as a 413 or a 401 does."""
-        method = request.get_method()
-        blocks = iter(())
-        if request.data is not None or method in ("PATCH", "POST", "PUT"):
-            blocks = _blocks(request.data or b"", headers)
-        with suppress(ConnectionError):
-            self.ready().sendall(_head(method, request.selector or "/", headers)
-                                 + next(blocks, b""))
-            for block in blocks:
-                self.ready().sendall(block)
-
     def close(self):
         """Does nothing: the BufferedReader of each answer calls it at the end of that."""
 
@@ -1675,18 +1666,25 @@ def _head(method, target, headers):
     fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"{method} {target} HTTP/1.1\r\n{fields}\r\n".encode("latin-1")
 
-def _blocks(body, headers):
-    """The body in blocks, after its length was written into the headers: that is measured,
-    never taken from the caller. What cannot be measured, a pipe or an iterator, goes
-    through memory, for many servers take nothing without a length."""
+def _pieces(request, headers):
+    """The request as it is sent: the head with the beginning of the body, then the rest.
+    The length of the body is measured, never taken from the caller. What cannot be
+    measured, a pipe or an iterator, goes through memory, for many servers take nothing
+    without a length."""
+    body = request.data or b""
     if not getattr(body, "seekable", bool)():  # bool() is False
         body = io.BytesIO(body if hasattr(body, "decode") else b"".join(body))
     start = body.tell()
     end = body.seek(0, io.SEEK_END)
-    headers["Content-length"] = end - start
     body.seek(start)
-    # A file that grows meanwhile is not sent further: that would be another request.
-    return iter(lambda: body.read(min(_BLOCK, end - body.tell())), b"")
+    if request.data is not None or request.method in ("PATCH", "POST", "PUT"):
+        headers["Content-length"] = end - start
+    piece = _head(request.method, request.selector or "/", headers)
+    piece += body.read(min(_BLOCK, end - start))
+    while piece:
+        yield piece
+        # A file that grows meanwhile is not sent further: that would be another request.
+        piece = body.read(min(_BLOCK, end - body.tell()))
 
 # --- HTTP: reading an answer ---
 
