@@ -1498,9 +1498,7 @@ class _Connections(BaseHandler):
     def http_open(self, request):
         """The answer to a request of urllib's, whose host a ProxyHandler may have changed
         to that of the proxy. UnsafeURL: it would cross the network in the clear."""
-        if request.type == "http":  # neither to the server, nor to a proxy on the way
-            _origin(request.full_url, self.allow_http)
-            _origin(f"http://{request.host}", self.allow_http)
+        _origin(request.full_url, self.allow_http)
         headers = {**request.headers, **request.unredirected_hdrs}
         tunnel = request._tunnel_host
         login = {}
@@ -1604,7 +1602,8 @@ class _Connection(io.RawIOBase):
         """Opens the socket: to the proxy if there is one, through its tunnel (RFC 9110
         section 9.3.6), and in TLS with the server itself."""
         scheme, host, tunnel, login = self.key[1:]
-        _, name, port = _origin(f"{scheme}://{host}")
+        # UnsafeURL, if a proxy for plain http is not on this machine.
+        _, name, port = _origin(f"{scheme}://{host}", self.owner.allow_http)
         self.sock = socket.create_connection((name.strip("[]"), port), self.timeout)
         if tunnel:
             _, name, port = _origin(f"https://{tunnel}")
