@@ -1656,10 +1656,9 @@ class _Connection(io.RawIOBase):
         """Does nothing: the BufferedReader of each answer calls it at the end of that."""
 
     def hang_up(self):
-        """Closes the socket; the next request opens another one."""
+        """Closes the socket, if it came so far. The connection is not used again."""
         if self.sock:
             self.sock.close()
-        self.sock = None
 
 def _head(method, target, headers):
     """The head of a request, as it goes over the wire (RFC 9112 section 3)."""
