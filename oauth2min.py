@@ -1531,7 +1531,7 @@ class _Connections(BaseHandler):
     def give_back(self, connection):
         """Keeps a connection whose answer was read to its end, unless close() came while it
         was in use."""
-        connection.idle_since = time.time()
+        connection.idle_since = time.time()  # which goes on while a laptop sleeps
         self.idle.append(connection)  # first: close() may come at any moment
         self.drop(MAX_IDLE if connection.era == self.era else 0)
 
@@ -1549,9 +1549,7 @@ class _Connections(BaseHandler):
 class _Connection(io.RawIOBase):
     """One connection, to an origin or to a proxy, and the time that its request has. It is
     itself the file that its answers are read from."""
-    sock = None        # while it is not open
-    until_end = True   # whether what is read may end with the connection
-    idle_since = 0.0   # by the clock, which goes on while a laptop sleeps
+    sock = None  # while it is not open
 
     def __init__(self, key, owner):
         self.key = key
@@ -1627,6 +1625,8 @@ class _Connection(io.RawIOBase):
         """Sends the request, and returns the answer when its head is there."""
         self.timeout = request.timeout
         self.deadline = time.monotonic() + self.timeout
+        # Whether what is read may end with the connection; of a head, that says it better.
+        self.until_end = True
         try:
             if self.sock is None:
                 self.connect()
@@ -1636,7 +1636,6 @@ class _Connection(io.RawIOBase):
                     self.ready().sendall(piece)
                 except ConnectionError:  # the answer may say why, as a 413 or a 401 does
                     break
-            self.until_end = True  # which the head would say better
             answer.begin()
             self.until_end = answer.length is None and not answer.chunked
             if self.until_end:
