@@ -1434,7 +1434,7 @@ def _response_error(request, response):
         text += f": it needs the scope {_one_line(challenge['scope'], request.secrets)}"
     wait = _retry_after(response)
     error = ResponseError(text)
-    if wait is not None:
+    if wait:
         error = RateLimited(f"{text}: try again in {wait:.0f} seconds")
         error.retry_after = wait
     error.response = response
