@@ -728,7 +728,8 @@ class _Endpoints:
         request = _Request(
             "POST", self.endpoint(endpoint),
             {**headers, "Accept": "application/json", "Content-type": _FORM},
-            _form(form).encode(), secrets, spends=True)
+            _form(form).encode(), secrets)
+        request.spends = True
         answer = self.http.read(self.http.open(request))  # a redirect is not followed
         fields = _json(answer.content, answer.text)
         if not isinstance(fields, dict):
@@ -1275,11 +1276,12 @@ class Response(namedtuple("Response", "status_code headers url content")):
                          "that is not JSON: is this the right address?")
 
 class _Request(Request):
-    """What is to be sent, once. No message about it may repeat its `secrets`. One that
-    `spends` something, a code for example, must not be lost on a connection that may be
-    dead already."""
+    """What is to be sent, once. No message about it may repeat its `secrets`."""
+    # Whether it must not be lost on a connection that may be dead already, for it uses
+    # something up, a code for example.
+    spends = False
 
-    def __init__(self, method, url, headers, body=None, secrets=(), spends=False):
+    def __init__(self, method, url, headers, body=None, secrets=()):
         _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
         # The name is only for cookies; without one, urllib parses the URL once more.
         super().__init__(url, body, origin_req_host="", method=method.upper())
@@ -1287,7 +1289,6 @@ class _Request(Request):
         # token, and what else is meant for this origin, to the next one.
         self.unredirected_hdrs = headers
         self.secrets = secrets
-        self.spends = spends
 
     def with_bearer(self, access_token):
         """The same request with a token (RFC 6750 section 2.1)."""
