@@ -1955,7 +1955,10 @@ _LOOPBACK = re.compile(r"(?i)(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-
 _URL = re.compile(r"""(?x) (https?):// (\[[0-9a-f:.]+\]|[a-z0-9._~-]+)
     (?: : ([0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]) )?
     (?=[/?#]|$)""")
-_OURS = "Authorization Connection Content-length Host Transfer-encoding".split()
+# A name and a value that HTTP allows, of a header that we do not set ourselves. Between
+# them is a line break, which neither of them may have.
+_HEADER = re.compile(rf"""(?aix) (?! (?: authorization | connection | content-length | host
+    | transfer-encoding) \n ) {_TOKEN} \n [\t\ -~\x80-\xff]*""")
 
 def _require(right, rule):
     """The check of what a caller gives: ValueError, with the rule as its text."""
@@ -2019,10 +2022,10 @@ def _own_headers(headers):
     it."""
     own = {}
     for name, value in dict(headers or {}).items():
-        _require(re.fullmatch(_TOKEN, name) and re.fullmatch(r"[\t -~\x80-\xff]*", value),
-                 "a header has characters that HTTP does not allow")
+        _require(_HEADER.fullmatch(name + "\n" + value),
+                 "headers: HTTP does not allow this, or only the client sets it (Host, "
+                 "Authorization, Connection, Content-Length, Transfer-Encoding)")
         own[name.capitalize()] = value
-    _require(not own.keys() & _OURS, f"headers of the client's own: {', '.join(_OURS)}")
     return own
 
 def _origin(url, allow_http=True):

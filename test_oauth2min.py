@@ -8561,7 +8561,7 @@ class CommandErrorTest(CommandCase):
             ("get spotify nothing", "404"),
             ("get spotify {albums} -p limit=x", "400.*Invalid limit"),
             ("token spotify --scope 'a\"b'", "scope"),
-            ("get spotify echo -H 'Host: a'", "headers of the client's own"),
+            ("get spotify echo -H 'Host: a'", "only the client sets it"),
             ("get spotify echo -H 'a b: c'", "HTTP does not allow"),
             ("get spotify echo -H 'a: \u20ac'", "HTTP does not allow"),
             ("get spotify echo -H 'a: \n'", "HTTP does not allow"),
