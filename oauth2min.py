@@ -1923,7 +1923,7 @@ def _link_on_page(page):
     places = [page]
     if isinstance(page, dict) and not page.keys() & _NEXT:
         places = page.values()
-    links = list(filter(None, (_at(place, name) for place in places for name in _NEXT)))
+    links = [place[name] for place in places for name in _NEXT if _at(place, name)]
     if not links:
         return None
     link = _at(links[0], "href") or links[0]
