@@ -2066,6 +2066,12 @@ def _scope(scope):
 
 _SECRET_NAMES = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|"
                  "code_verifier|state|client_secret|password|(?:client_)?assertion")
+# What has such a name, in JSON (up to its end as in _QUOTED) or in a form, and the headers
+# that are secret. The name is in one of the groups, and stays when the rest is masked.
+_SECRET_FIELD = re.compile(rf"""(?imsx)
+    ("(?:{_SECRET_NAMES})"\s*:\s*") .*?(?<!\\)(?:\\\\)*(?="|\\?\Z)
+    | ((?:[?&#]|^)(?:{_SECRET_NAMES})=) [^&\s]+
+    | (^(?:(?:proxy-)?authorization:[ ]*[a-z]*|(?:set-)?cookie:)[ ]?) [^\n]*""")
 
 def _without_query(url):
     """An address without what may be secret in it: user, query, fragment."""
@@ -2124,15 +2130,11 @@ def _as_text(text, headers, body, secrets):
     characters of it. Secrets are masked: by value what we know, else by name."""
     for name, value in headers.items():
         text += f"\n{name}: {value}"
-    text = re.sub("(?im)^((?:proxy-)?authorization: *[a-z]*|(?:set-)?cookie:).*", r"\1 ***",
-                  text)
     if body and isinstance(body, bytes):
         text += "\n\n" + body[:20000].decode("utf-8", "replace")
     for secret in _long(secrets):
         text = text.replace(secret, "***")
-    text = re.sub(rf'(?s)("(?:{_SECRET_NAMES})"\s*:\s*){_QUOTED}', r'\1"***"', text)
-    text = re.sub(rf"(?m)((?:[?&#]|^)(?:{_SECRET_NAMES})=)[^&\s]+", r"\1***", text)
-    return _printable(text[:10000])
+    return _printable(_SECRET_FIELD.sub(r"\1\2\3***", text)[:10000])
 
 # The charsets that a server may choose: no other codec is started for a stranger.
 _CHARSET = re.compile(r"""(?ix) ; \s* charset \s* = [\s"']* (
