@@ -772,7 +772,7 @@ def _token_error(request, answer, fields):
                             fields, advice, request.secrets)
     error.status = status
     error.retry_after = wait
-    error._refused = wait is None and _is_refusal(answer, fields, said or "")
+    error._refused = wait is None and _is_refusal(answer, fields, said)
     return error
 
 def _is_refusal(answer, fields, word):
@@ -2110,17 +2110,17 @@ _ADVICE = {
 }
 
 def _words(fields):
-    """error, error_description and error_uri, out of the dialects that servers have; None
-    is for what is not said."""
+    """error, error_description and error_uri, out of the dialects that servers have; "" is
+    for what is not said."""
     if isinstance(fields.get("error"), dict):  # Facebook's, with a message
         fields = fields["error"]
     text = fields.get("error_description", fields.get("message"))
-    return [word if word and isinstance(word, str) else None
+    return [word if isinstance(word, str) else ""
             for word in (fields.get("error"), text, fields.get("error_uri"))]
 
 def _in_their_words(kind, where, fields, advice, secrets):
     """An error of this kind, in the server's words as far as they are fit for a message."""
-    words = [word and _one_line(word, secrets) or None for word in _words(fields)]
+    words = [_one_line(word, secrets) or None for word in _words(fields)]
     error = kind(": ".join(filter(None, (where, *words[:2], advice))))
     error.error, error.error_description, error.error_uri = words
     return error
