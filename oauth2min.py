@@ -1709,30 +1709,27 @@ class _Answer(HTTPResponse):
     connection = None
 
     def begin(self):
-        """Reads the head, where http.client would do so by a function of its own."""
-        self.room = MAX_HEAD  # bytes that the head may still have
+        """Reads the head, where http.client would do so by a function of its own: that of
+        the answer, after those of interim ones. `headers` are as they came, but for the
+        blanks around a value."""
+        self.room = MAX_HEAD  # bytes that all of this may still have
         for _ in range(MAX_INTERIM + 1):
-            self.read_head()
+            start, _, fields = self.lines().partition("\n")
+            found = _STATUS_LINE.fullmatch(start)
+            if not found:
+                raise _BadAnswer(f"a status line that begins with {start[:12]!r}")
+            minor, status, reason = found.groups("")
+            self.version = int(f"1{minor}")  # as http.client has it: 10 or 11
+            self.status = self.code = int(status)
+            self.reason = reason.strip()
+            self.headers = HTTPMessage()
+            for name, value, odd in _FIELD_LINE.findall(fields):
+                if odd:
+                    raise _BadAnswer(f"a field line that begins with {odd[:12]!r}")
+                self.headers.set_raw(name, value.strip(" \t"))
             if self.status >= 200:
                 return self.frame()
         raise _BadAnswer(f"more than {MAX_INTERIM} interim answers")
-
-    def read_head(self):
-        """Reads the head of the answer, or of an interim one. `headers` are as they came,
-        but for the blanks around a value."""
-        start, _, fields = self.lines().partition("\n")
-        found = _STATUS_LINE.fullmatch(start)
-        if not found:
-            raise _BadAnswer(f"a status line that begins with {start[:12]!r}")
-        minor, status, reason = found.groups("")
-        self.version = int(f"1{minor}")  # as http.client has it: 10 or 11
-        self.status = self.code = int(status)
-        self.reason = reason.strip()
-        self.headers = HTTPMessage()
-        for name, value, odd in _FIELD_LINE.findall(fields):
-            if odd:
-                raise _BadAnswer(f"a field line that begins with {odd[:12]!r}")
-            self.headers.set_raw(name, value.strip(" \t"))
 
     def lines(self):
         """The lines of a head or a trailer up to the empty one, as one text."""
