@@ -1872,9 +1872,10 @@ _ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(\s*=\s*(?:{_QUOTED}|'[^']*'|[^\s
 _NEXT = "next", "@odata.nextLink"
 
 def _items(headers, field):
-    """(target, name, value) of each item in the lines of this field. A value still has its
-    equals sign and its quotes; "" is for what an item lacks."""
-    return [item for line in headers.get_all(field, ()) for item in _ITEM.findall(line)]
+    """(target, name, value) of each item in the lines of this field, which are one list
+    (RFC 9110 section 5.3). A value still has its equals sign and its quotes; "" is for what
+    an item lacks."""
+    return _ITEM.findall(", ".join(headers.get_all(field, ())))
 
 def _challenge(headers):
     """The parameters of the Bearer challenge (RFC 6750 section 3, RFC 9110 section 11)."""
