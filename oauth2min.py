@@ -1712,7 +1712,7 @@ class _Answer(HTTPResponse):
         """Reads the head, where http.client would do so by a function of its own: that of
         the answer, after those of interim ones. `headers` are as they came, but for the
         blanks around a value."""
-        self.room = MAX_HEAD  # bytes that all of this may still have
+        self.room = MAX_HEAD  # bytes that all of this, and a trailer, may still have
         for _ in range(MAX_INTERIM + 1):
             start, _, fields = self.lines().partition("\n")
             found = _STATUS_LINE.fullmatch(start)
@@ -1783,7 +1783,6 @@ class _Answer(HTTPResponse):
                 raise _BadAnswer("a chunk that has no size, or is longer")
             self.chunk_left = int(found.group(1), 16)
             if not self.chunk_left:
-                self.room = MAX_HEAD
                 self.lines()  # the trailer: nobody needs it, but the next answer follows it
                 self._close_conn()  # of the file alone
                 self.chunk_left = None
