@@ -2357,12 +2357,12 @@ def main(argv: "List[str] | None" = None) -> int:
         if "--help" in argv:
             print(_USAGE % (_PROGRAM, ", ".join(PROVIDERS)))
             return 0
-        command, options, words = _parsed(*argv)
+        command, given = _parsed(*argv)
     except ValueError as error:
         _say(f"usage: {_PROGRAM} COMMAND SERVER ...\n{error}; see {_PROGRAM} --help")
         return 2
     try:
-        command(options, *words)
+        command(_client(given), given)
         return 0
     except KeyboardInterrupt:
         return 130
@@ -2373,13 +2373,15 @@ def main(argv: "List[str] | None" = None) -> int:
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
-        _say("oauth2min: " + text.replace("call login()", f"{_PROGRAM} login {words[0]}"))
+        login = f"{_PROGRAM} login {given['SERVER']}"
+        _say("oauth2min: " + text.replace("call login()", login))
     return 1
 
 def _parsed(name="", *words):
-    """The function of a command, its options as a dict, and the words that are none, as
-    _USAGE has them; of -p and -H, which may come several times, all, as pairs. ValueError:
-    the command line is wrong; the message begins with the usage of the command."""
+    """The function of a command, and what was given to it: a dict with the names that
+    _USAGE has, "SERVER" and "URL" too; of -p and -H, which may come several times, all, as
+    pairs. ValueError: the command line is wrong; the message begins with the usage of the
+    command."""
     import getopt
     _require(name in _COMMANDS, f"oauth2min: no command {name!r}")
     # The lines of this command, which end where the next one begins.
@@ -2389,51 +2391,50 @@ def _parsed(name="", *words):
     try:
         pairs, words = getopt.gnu_getopt(
             words, ":".join([*re.findall(r"\[-(\w) ", usage), ""]), long)
-        _require(len(words) == len(re.findall(" [A-Z]+", usage.partition("[")[0])),
+        _require(len(words) == 1 + usage.count(" URL "),
                  "a word is missing, or one too many")
         _server_facts(words[0])
-        options = dict(pairs)
+        given = dict([*pairs, *zip(("SERVER", "URL"), words)])
         for several, mark in ("-p", "="), ("-H", ":"):
-            options[several] = [text.split(mark, 1) for option, text in pairs
-                                if option == several]
-            _require(all(pair[1:] for pair in options[several]),
+            given[several] = [text.split(mark, 1) for option, text in pairs
+                              if option == several]
+            _require(all(pair[1:] for pair in given[several]),
                      f"{several} takes a name and a value, with a {mark!r} between them")
-        if "--json" in options:
-            options["--json"] = json.loads(options["--json"])
-            options.setdefault("-X", "POST")
-        return _COMMANDS[name], options, words
+        if "--json" in given:
+            given["--json"] = json.loads(given["--json"])
+            given.setdefault("-X", "POST")
+        return _COMMANDS[name], given
     except (getopt.GetoptError, ValueError) as error:
         raise ValueError(f"{usage}oauth2min: {error}")
 
-def _login(options, server):
+def _login(client, given):
     """Logs a user in, if no good token of an earlier login is stored. The file may hold the
     token of another grant, such as the program's own: that one is forgotten first, but
     never if it is another client's."""
-    grant_type = DEVICE_CODE if "--device" in options else "authorization_code"
-    before = _client(options, server)
-    if before._grant_type != grant_type:
-        before.token = None
-    with _client(options, server, grant_type) as client:
-        earlier = client.token
-        # "" is no browser, None is one where that makes sense. A list of values for each
-        # name: there may be two of one.
-        client.login(options.get("--no-browser"), None,
-                     **parse_qs(_form(options["-p"]), keep_blank_values=True))
-        _say("An earlier login is still good." if client.token == earlier else "Logged in.")
+    grant_type = DEVICE_CODE if "--device" in given else "authorization_code"
+    if client._grant_type != grant_type:
+        client.token = None
+        client = _client(given, grant_type)
+    earlier = client.token
+    # "" is no browser, None is one where that makes sense. A list of values for each name:
+    # there may be two of one.
+    client.login(given.get("--no-browser"), None,
+                 **parse_qs(_form(given["-p"]), keep_blank_values=True))
+    _say("An earlier login is still good." if client.token == earlier else "Logged in.")
     with redirect_stdout(sys.stderr):  # stdout is for results
-        _status(options, server)
+        _status(client, given)
 
-def _get(options, server, url):
+def _get(client, given):
     """Prints an answer of the API, byte for byte, or all pages of a listing, a line each.
     On a terminal it is JSON in ASCII, a string where the answer is none, so that no sign in
     it can steer the terminal."""
-    with _user_or_program(options, server) as client:
-        if "--pages" in options:
-            for page in client.pages(url, options["-p"]):
-                print(json.dumps(page), flush=True)  # in ASCII
-            return
-        answer = client.request(options.get("-X", "GET"), url, options["-p"],
-                                json=options.get("--json"))
+    _check_access(client, given)
+    if "--pages" in given:
+        for page in client.pages(given["URL"], given["-p"]):
+            print(json.dumps(page), flush=True)  # in ASCII
+        return
+    answer = client.request(given.get("-X", "GET"), given["URL"], given["-p"],
+                            json=given.get("--json"))
     if sys.stdout.isatty():
         found = _json(answer.content, answer.text, json.dumps(answer.text))
         print(json.dumps(found, indent=2))
@@ -2441,17 +2442,16 @@ def _get(options, server, url):
         sys.stdout.buffer.write(answer.content)
         sys.stdout.flush()
 
-def _print_token(options, server):
+def _print_token(client, given):
     """Prints a good access token alone, for the $(...) of a shell."""
-    client = _user_or_program(options, server)
-    if "--renew" in options:
+    _check_access(client, given)
+    if "--renew" in given:
         client.refresh()
     print(client.access_token(), flush=True)
 
-def _status(options, server):
+def _status(client, _):
     """Prints who is logged in, how and until when, as JSON in ASCII, and no token. It asks
     no server, which may know better. LoginRequired: nobody is, or that login is over."""
-    client = _client(options, server)
     token = client.token
     kept = client._keeper.kept
     # A refresh token that was refused stays in the store, where renew_at is 0 then.
@@ -2463,49 +2463,47 @@ def _status(options, server):
                       "until": end and formatdate(end, localtime=True),
                       "renewable": renewable, "store": client._keeper.name}, indent=2))
 
-def _logout(options, server):
+def _logout(client, _):
     """Revokes the token and forgets it, which is a success also if the server does not
     confirm."""
-    with _client(options, server) as client:
-        _say("Revoked and forgotten." if client.logout() else
-             "Forgotten here. The server did not confirm: a token lives until its end.")
+    _say("Revoked and forgotten." if client.logout() else
+         "Forgotten here. The server did not confirm: a token lives until its end.")
 
 _COMMANDS = {"login": _login, "get": _get, "token": _print_token, "status": _status,
              "logout": _logout}
 
-def _user_or_program(options, server):
-    """The client of the user who is logged in, with all the scope that is wanted, or else
-    of the program itself: that needs a secret, for RFC 6749 section 4.4 allows its grant to
-    confidential clients only."""
-    client = _client(options, server)
+def _check_access(client, given):
+    """LoginRequired: neither a user with all the scope that is wanted is logged in, nor can
+    the program act for itself: that needs a secret, for RFC 6749 section 4.4 allows its
+    grant to confidential clients only."""
     is_program = client._grant_type == "client_credentials"
     if is_program and not client._server.client_secret:
-        raise LoginRequired(f"nobody is logged in: call login(), or set {_variable(server)}"
-                            "_SECRET")
+        raise LoginRequired("nobody is logged in: call login(), or set "
+                            f"{_variable(given['SERVER'])}_SECRET")
     wanted = client._keeper.scope
     if client.token and not client._keeper.kept.covers(wanted):
         if not is_program:
-            raise LoginRequired(f"this login has less scope: call login() --scope '{wanted}'")
+            raise LoginRequired(f"your login lacks scope: call login() --scope '{wanted}'")
         client.token = None  # another one is asked for
-    return client
 
-def _client(options, server, grant_type=None):
+def _client(given, grant_type=None):
     """A client as the options and the environment say. Without a grant type, it has that of
     the token in the file, so that the commands after a login act for the user. Each server
     and client has a file of its own, in the folder that the system has for such things."""
+    server = given["SERVER"]
     name = _variable(server)
     client_id, secret = [os.fsencode(os.getenv(f"{name}_{kind}", "")).decode()
                          for kind in ("ID", "SECRET")]
     _require(client_id, f"set {name}_ID, and {name}_SECRET unless the client is public")
     folder = os.getenv("XDG_STATE_HOME") or os.getenv("LOCALAPPDATA") or "~/.local/state"
     file = quote_plus(f"{server} {client_id}")[:200]
-    store = TokenFile(options.get("--store", f"{folder}/oauth2min/{file}.json"))
+    store = TokenFile(given.get("--store", f"{folder}/oauth2min/{file}.json"))
     if grant_type is None:
         grant_type = _at(store.load(), "grant_type") or "client_credentials"
-    trace = _say if "--trace" in options else None
+    trace = _say if "--trace" in given else None
     return Client(server, client_id, secret or None, store=store, grant_type=grant_type,
-                  scope=options.get("--scope"), headers=dict(options["-H"]),
-                  redirect_uri=options.get("--redirect-uri", "http://127.0.0.1/callback"),
+                  scope=given.get("--scope"), headers=dict(given["-H"]),
+                  redirect_uri=given.get("--redirect-uri", "http://127.0.0.1/callback"),
                   trace=trace)
 
 def _variable(server):
