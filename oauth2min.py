@@ -2363,13 +2363,14 @@ def main(argv: "List[str] | None" = None) -> int:
         return 2
     try:
         command(_client(given), given)
+        print(end="", flush=True)  # here, where it is known what to do if nobody reads on
         return 0
     except KeyboardInterrupt:
         return 130
     except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
         if getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL):  # as Windows says
-            # `| head` has seen enough, and at the end Python flushes again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with suppress(OSError):  # `| head` has seen enough
+                sys.stdout.close()   # or Python would flush again at its end, and complain
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
@@ -2440,14 +2441,13 @@ def _get(client, given):
         print(json.dumps(found, indent=2))
     else:  # for a program, which may also have asked for a picture
         sys.stdout.buffer.write(answer.content)
-        sys.stdout.flush()
 
 def _print_token(client, given):
     """Prints a good access token alone, for the $(...) of a shell."""
     _check_access(client, given)
     if "--renew" in given:
         client.refresh()
-    print(client.access_token(), flush=True)
+    print(client.access_token())
 
 def _status(client, _):
     """Prints who is logged in, how and until when, as JSON in ASCII, and no token. It asks
