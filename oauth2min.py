@@ -51,7 +51,7 @@ import warnings
 import zlib
 from collections import namedtuple
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from email.utils import formatdate, mktime_tz, parsedate_tz
+from email.utils import mktime_tz, parsedate_tz
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from urllib.error import URLError
 from urllib.parse import (parse_qs, parse_qsl, quote, quote_plus, unquote,
@@ -2453,15 +2453,16 @@ def _status(client, _):
     """Prints who is logged in, how and until when, as JSON in ASCII, and no token. It asks
     no server, which may know better. LoginRequired: nobody is, or that login is over."""
     token = client.token
-    kept = client._keeper.kept
+    keeper = client._keeper
+    kept = keeper.kept
     # A refresh token that was refused stays in the store, where renew_at is 0 then.
     renewable = bool(token and token.refresh_token and kept.renew_at != 0)
     if client._grant_type == "client_credentials" or not (renewable or kept.is_good()):
         raise LoginRequired("nobody is logged in: call login()")
     end = token.expires_at
-    print(json.dumps({**client._keeper.owner, "scope": token.scope or kept.scope,
-                      "until": end and formatdate(end, localtime=True),
-                      "renewable": renewable, "store": client._keeper.name}, indent=2))
+    print(json.dumps({**keeper.owner, "scope": token.scope or kept.scope,
+                      "until": end and time.ctime(end), "renewable": renewable,
+                      "store": keeper.name}, indent=2))
 
 def _logout(client, _):
     """Revokes the token and forgets it, which is a success also if the server does not

@@ -8025,7 +8025,7 @@ class CommandLineTest(CommandCase):
                         "client_id": client_id,
                         "grant_type": grant_type,
                         "scope": "a b",
-                        "until": email.utils.formatdate(end, localtime=True),
+                        "until": time.ctime(end),
                         "renewable": True,
                         "store": self.path(),
                     },
