@@ -2311,13 +2311,13 @@ PROVIDERS: "Dict[str, Dict[str, Any]]" = {
 _USAGE = """\
 usage: %s COMMAND SERVER ...
 
-  login  SERVER [--scope S] [--redirect-uri URI] [--device] [--no-browser]
-         [-p KEY=VALUE] [--store PATH] [--trace]
+  login  SERVER [--scope=S] [--redirect-uri=URI] [--device] [--no-browser]
+         [-p KEY=VALUE] [--store=PATH] [--trace]
   get    SERVER URL [-p KEY=VALUE] [-H HEADER] [--pages] [-X METHOD]
-         [--json JSON] [--scope S] [--store PATH] [--trace]
-  token  SERVER [--renew] [--scope S] [--store PATH] [--trace]
-  status SERVER [--store PATH]
-  logout SERVER [--store PATH] [--trace]
+         [--json=JSON] [--scope=S] [--store=PATH] [--trace]
+  token  SERVER [--renew] [--scope=S] [--store=PATH] [--trace]
+  status SERVER [--store=PATH]
+  logout SERVER [--store=PATH] [--trace]
 
 SERVER is an issuer URL or one of these:
 %s.
@@ -2374,8 +2374,8 @@ def main(argv: "List[str] | None" = None) -> int:
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
-        login = f"{_PROGRAM} login {given['SERVER']}"
-        _say("oauth2min: " + text.replace("call login()", login))
+        _say("oauth2min: " + text.replace(
+            "call login()", f"{_PROGRAM} login {given['SERVER']}"))
     return 1
 
 def _parsed(name="", *words):
@@ -2387,11 +2387,11 @@ def _parsed(name="", *words):
     _require(name in _COMMANDS, f"oauth2min: no command {name!r}")
     # The lines of this command, which end where the next one begins.
     usage = re.search(f"(?m)^  {name} .*\n(?:    .*\n)*", _USAGE).group()
-    # One that is followed by a word takes it: "--scope S" is "scope=" for getopt.
-    long = re.findall(r"--([\w-]+=?)", usage.replace(" ", "="))
     try:
+        # getopt wants "p:H:X:", and the names of the others, with "=" if a value follows.
         pairs, words = getopt.gnu_getopt(
-            words, ":".join([*re.findall(r"\[-(\w) ", usage), ""]), long)
+            words, ":".join([*re.findall(r"\[-(\w) ", usage), ""]),
+            re.findall(r"--([\w-]+=?)", usage))
         _require(len(words) == 1 + usage.count(" URL "),
                  "a word is missing, or one too many")
         _server_facts(words[0])

@@ -8354,7 +8354,7 @@ class CommandOutputTest(CommandCase):
                 self.assertEqual(oauth2min.main([command]), 2)
         for line in (shown + usage.getvalue()).splitlines():
             self.assertLessEqual(len(line), 80, line)
-        for option in "--scope S", "-p KEY=VALUE", "--json JSON":
+        for option in "--scope=S", "-p KEY=VALUE", "--json=JSON":
             self.assertIn(option, usage.getvalue())
 
     def test_the_help_is_a_result(self):
