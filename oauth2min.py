@@ -2320,7 +2320,7 @@ usage: %s COMMAND SERVER ...
   logout SERVER [--store=PATH] [--trace]
 
 SERVER is an issuer URL or one of these:
-%s.
+spotify, x, x-app, github, gitlab, google, microsoft, reddit.
 
   login     logs a user in
   get       gets something from the API; URL may be relative to its base URL
@@ -2355,7 +2355,7 @@ def main(argv: "List[str] | None" = None) -> int:
         if argv is None:  # in UTF-8, whatever the locale says, which may be C
             argv = [os.fsencode(word).decode() for word in sys.argv[1:]]
         if "--help" in argv:
-            print(_USAGE % (_PROGRAM, ", ".join(PROVIDERS)))
+            print(_USAGE % _PROGRAM)
             return 0
         command, given = _parsed(*argv)
     except ValueError as error:
