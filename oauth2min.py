@@ -2437,7 +2437,7 @@ def _get(client, given):
     answer = client.request(given.get("-X", "GET"), given["URL"], given["-p"],
                             json=given.get("--json"))
     if sys.stdout.isatty():
-        found = _json(answer.content, answer.text, json.dumps(answer.text))
+        found = _json(answer.content, json.dumps(answer.text))
         print(json.dumps(found, indent=2))
     else:  # for a program, which may also have asked for a picture
         sys.stdout.buffer.write(answer.content)
