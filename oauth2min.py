@@ -2401,9 +2401,6 @@ def _parsed(name="", *words):
                               if option == several]
             _require(all(pair[1:] for pair in given[several]),
                      f"{several} takes a name and a value, with a {mark!r} between them")
-        if "--json" in given:
-            given["--json"] = json.loads(given["--json"])
-            given.setdefault("-X", "POST")
         return _COMMANDS[name], given
     except (getopt.GetoptError, ValueError) as error:
         raise ValueError(f"{usage}oauth2min: {error}")
@@ -2434,8 +2431,9 @@ def _get(client, given):
         for page in client.pages(given["URL"], given["-p"]):
             print(json.dumps(page), flush=True)  # in ASCII
         return
-    answer = client.request(given.get("-X", "GET"), given["URL"], given["-p"],
-                            json=given.get("--json"))
+    method = "POST" if "--json" in given else "GET"
+    answer = client.request(given.get("-X", method), given["URL"], given["-p"],
+                            json=json.loads(given.get("--json", "null")))
     if sys.stdout.isatty():
         found = _json(answer.content, json.dumps(answer.text))
         print(json.dumps(found, indent=2))
