@@ -2367,7 +2367,7 @@ def main(argv: "List[str] | None" = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except (ImportError, OAuth2Error, OSError, TypeError, ValueError) as error:
+    except Exception as error:
         if getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL):  # as Windows says
             with suppress(OSError):  # `| head` has seen enough
                 sys.stdout.close()   # or Python would flush again at its end, and complain
