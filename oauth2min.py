@@ -2477,8 +2477,7 @@ def _check_access(client, given):
     grant to confidential clients only."""
     is_program = client._grant_type == "client_credentials"
     if is_program and not client._server.client_secret:
-        raise LoginRequired("nobody is logged in: call login(), or set "
-                            f"{_variable(given['SERVER'])}_SECRET")
+        raise LoginRequired("nobody is logged in: call login(), or set the secret")
     wanted = client._keeper.scope
     if client.token and not client._keeper.kept.covers(wanted):
         if not is_program:
@@ -2490,10 +2489,10 @@ def _client(given, grant_type=None):
     the token in the file, so that the commands after a login act for the user. Each server
     and client has a file of its own, in the folder that the system has for such things."""
     server = given["SERVER"]
-    name = _variable(server)
-    client_id, secret = [os.fsencode(os.getenv(f"{name}_{kind}", "")).decode()
+    name = "OAUTH2" if "://" in server else server.upper().replace("-", "_")
+    client_id, secret = [os.fsencode(os.getenv(f"{name}_CLIENT_{kind}", "")).decode()
                          for kind in ("ID", "SECRET")]
-    _require(client_id, f"set {name}_ID, and {name}_SECRET unless the client is public")
+    _require(client_id, f"set {name}_CLIENT_ID, and {name}_CLIENT_SECRET if there is one")
     folder = os.getenv("XDG_STATE_HOME") or os.getenv("LOCALAPPDATA") or "~/.local/state"
     file = quote_plus(f"{server} {client_id}")[:200]
     store = TokenFile(given.get("--store", f"{folder}/oauth2min/{file}.json"))
@@ -2504,12 +2503,6 @@ def _client(given, grant_type=None):
                   scope=given.get("--scope"), headers=dict(given["-H"]),
                   redirect_uri=given.get("--redirect-uri", "http://127.0.0.1/callback"),
                   trace=trace)
-
-def _variable(server):
-    """How the variables of a server begin: SPOTIFY_CLIENT for "spotify"."""
-    if "://" in server:
-        return "OAUTH2_CLIENT"
-    return re.sub(r"\W", "_", f"{server}_CLIENT").upper()
 
 if __name__ == "__main__":
     _PROGRAM = f"python3 {sys.argv[0]}"
