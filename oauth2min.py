@@ -2402,7 +2402,7 @@ def _parsed(name="", *words):
             _require(all(pair[1:] for pair in given[several]),
                      f"{several} takes a name and a value, with a {mark!r} between them")
         return _COMMANDS[name], given
-    except (getopt.GetoptError, ValueError) as error:
+    except Exception as error:  # getopt has one of its own
         raise ValueError(f"{usage}oauth2min: {error}")
 
 def _login(client, given):
