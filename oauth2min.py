@@ -531,6 +531,7 @@ class _TokenKeeper:
             except (OSError, OAuth2Error) as error:
                 self.failure = error
                 # If we tried early, the old token is still good until its own end.
+                kept = self.kept
                 if rejected or not kept or not kept.is_alive():
                     raise
             if rejected:
