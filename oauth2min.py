@@ -1454,10 +1454,9 @@ def _explanation(text):
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""
     headers = response.headers
-    said = (f"{response.status_code} {headers.get('X-RateLimit-Remaining')} "
-            f"{headers.get('Retry-After', '')}")
-    # 429; or 403 (GitHub's) and 503, if nothing is left, or if they say until when.
-    if not re.match("429|(403|503) (0 |.* .)", said):
+    if response.status_code != 429 and not (
+            response.status_code in (403, 503)  # GitHub says 403
+            and ("Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0")):
         return None
     # The server's clock counts, if it tells. X and GitHub name a time by it, Reddit and the
     # IETF's draft a number of seconds.
