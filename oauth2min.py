@@ -689,9 +689,11 @@ def _answer_to(asked, response):
     """The fields of an address, or of its query, if they answer this request: by its state,
     and by the place that the answer was to come to (RFC 9700 section 4.4.2). None if one is
     repeated (RFC 6749 section 3.1): two readers may see two answers."""
-    # Up to the "?" it is an address, with a scheme before the first ":", or a path. Without
-    # a "?", or where a "=" comes before these, it is the query alone.
-    address, query = re.match("(?:([^=:?#]*(?::[^?#]*)?)[?])?([^#]*)", response).groups("")
+    text = response.partition("#")[0]
+    address, mark, query = text.partition("?")
+    if not mark or "=" in address.partition("://")[0]:  # it is the query alone
+        address = ""
+        query = text
     # The whole address, or its path. A browser adds a slash where there is no path.
     place = asked.redirect_uri.partition("?")[0].rstrip("/")
     if address and address.rstrip("/") not in (place, urlsplit(place).path):
