@@ -1642,9 +1642,6 @@ class _Connection(io.RawIOBase):
                     break
             answer.begin()
             self.until_end = answer.length is None and not answer.chunked
-            if self.until_end:
-                with suppress(AttributeError):  # only TLS has it (RFC 9112 section 9.8)
-                    self.sock.suppress_ragged_eofs = False
         except BaseException:
             self.hang_up()
             raise

@@ -6836,37 +6836,6 @@ class TLSTest(ServerCase):
         self.assertEqual(client.get("echo").json()["authorization"], "Bearer")
         self.assertEqual(secure.connections, 2)
 
-    def test_a_body_that_only_the_end_of_tls_ends_is_whole_if_tls_says_that_it_ends(self):
-        self.write("tls.pem", TLS_PEM.encode())
-        ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ours.load_cert_chain(self.path("tls.pem"))
-        theirs = ssl.create_default_context(cafile=self.path("tls.pem"))
-        head = b"HTTP/1.1 200 OK\r\n"
-        rows = [
-            Row(head=head, says_the_end=True, is_whole=True),
-            Row(head=head, says_the_end=False, is_whole=False),
-            Row(head=head + b"Content-Length: 2\r\n", says_the_end=False, is_whole=True),
-        ]
-        for row in rows:
-            raw = self.start_raw_server([None])
-
-            def play(number, connection, answers):
-                with ours.wrap_socket(connection, server_side=True) as secure:
-                    secure.recv(65536)
-                    secure.sendall(row.head + b"\r\n[]")
-                    if row.says_the_end:
-                        with contextlib.suppress(OSError):  # nobody says it to us
-                            secure.unwrap().close()
-
-            raw.play = play
-            url = raw.url.replace("http:", "https:")
-            client = self.client_with_token(base_url=url, context=theirs)
-            with self.subTest(row):
-                if row.is_whole:
-                    self.assertEqual(client.get("x").json(), [])
-                else:
-                    self.error_of(URLError, client.get, "x")
-
     def test_a_ca_that_is_not_trusted_is_an_error_that_tells_the_way_out(self):
         secure, _ = self.start_tls_server()
         for metadata in (secure.metadata, {"base_url": secure.url}):
