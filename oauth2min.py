@@ -1604,6 +1604,10 @@ class _Connection(io.RawIOBase):
         """Opens the socket: to the proxy if there is one, through its tunnel (RFC 9110
         section 9.3.6), and in TLS with the server itself."""
         scheme, host, tunnel, login = self.key[1:]
+        if scheme == "https" and self.owner.context is None:
+            import ssl  # there are Pythons without
+            # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
+            self.owner.context = ssl.create_default_context()
         # UnsafeURL, if a proxy for plain http is not on this machine.
         _, name, port = _origin(f"{scheme}://{host}", self.owner.allow_http)
         self.sock = socket.create_connection((name.strip("[]"), port), self.timeout)
@@ -1616,12 +1620,7 @@ class _Connection(io.RawIOBase):
             if answer.status != 200:
                 raise OSError(f"the proxy said {answer.status} (407: it wants a user "
                               "and a password)")
-        if scheme == "https":
-            if self.owner.context is None:
-                import ssl  # there are Pythons without
-                # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
-                self.owner.context = ssl.create_default_context()
-            # A certificate has no dot at the end of the name.
+        if scheme == "https":  # whose certificate has no dot at the end of the name
             self.sock = self.owner.context.wrap_socket(self.ready(),
                                                        server_hostname=name.strip("[]."))
 
