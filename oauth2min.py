@@ -2215,13 +2215,11 @@ def _revoke(token, endpoint):
     confirmed = []
     for name in "refresh_token", "access_token":
         form = {"token": getattr(token, name), "token_type_hint": name}
-        try:
-            if form["token"]:
-                confirmed.append(True)
+        if form["token"]:
+            confirmed.append(False)
+            with suppress(OSError, OAuth2Error, ValueError):
                 endpoint.post("revocation_endpoint", form)
-        except (OSError, OAuth2Error, ValueError) as error:
-            # Google says this of one that is dead already.
-            confirmed[-1] = getattr(error, "error", None) == "invalid_token"
+                confirmed[-1] = True
     return confirmed[0]
 
 def _server_facts(server, base_url=None):
