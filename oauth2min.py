@@ -1128,7 +1128,7 @@ def _browse(url, open_browser):
     another machine's. It never waits, and it may fail, for the address was shown before."""
     if open_browser is None:
         open_browser = ("SSH_CONNECTION" not in os.environ
-                        or not {"DISPLAY", "BROWSER"}.isdisjoint(os.environ))
+                        or "DISPLAY" in os.environ or "BROWSER" in os.environ)
     if open_browser is True:
         open_browser = _system_browser
     with suppress(RuntimeError):  # there may be no threads
