@@ -935,7 +935,7 @@ class _Callback:
 
     def __init__(self):
         self.asked = None  # the request whose answer is waited for
-        self.query = ""    # of the true answer, once it came
+        self.answer = ""   # the address that the browser came to, once it is the true one
         # What the browser gets when the login has `ended`; then it was `told`.
         self.page = _page(200, "You are logged in", "You can close this page now.")
         self.ended = threading.Event()
@@ -977,13 +977,13 @@ class _Callback:
         self.ended.set()
         for listener in self.listeners * 8:
             listener.handle_request()  # of a browser that was told to reload meanwhile
-        if self.query:
+        if self.answer:
             self.told.wait(2)  # seconds; if the program ends before, no page is sent
         for listener in self.listeners:  # the ports are free at once for others
             listener.server_close()
 
     def wait(self, asked, seconds, server):
-        """Returns the query that the browser came back with, or what was pasted.
+        """Returns the address that the browser came back to, or what was pasted.
         LoginRequired: the time is over. It never blocks for long: Ctrl-C must work at once,
         and nothing waits for a terminal and a socket together everywhere."""
         self.asked = asked
@@ -997,7 +997,7 @@ class _Callback:
             if terminal is not None:
                 _give_every_key(terminal, at_the_end)
                 _say(f"If that browser is elsewhere, paste {wish} here:")
-            while not self.query:
+            while not self.answer:
                 if time.monotonic() > deadline:
                     raise LoginRequired(
                         f"nobody logged in for {seconds:g} seconds: try again; check "
@@ -1020,7 +1020,7 @@ class _Callback:
                         return pasted
                     typed = ""
                     _say(f"Please paste {wish}, whole ({asked.redirect_uri}...)")
-        return self.query
+        return self.answer
 
 def _listener(callback, address, port):
     """A server at this address, which gives each connection a thread. 32 may be open: then
@@ -1061,14 +1061,13 @@ def _handler(callback):
         def do_GET(self):
             """Only a request to our path, with our host and our `state`, ends the wait. All
             others are refused at once, and nothing that they send is kept or repeated."""
-            ours = urlsplit(callback.asked.redirect_uri)
-            path, _, query = self.path.partition("?")
-            query = query.encode("latin-1").decode("utf-8", "replace")
+            ours = callback.asked.redirect_uri
+            answer = urljoin(ours, self.path.encode("latin-1").decode("utf-8", "replace"))
             # UnsafeURL: it is not by a name of this machine that it came to us.
             port = _origin(f"http://{self.headers['Host']}", False)[2]
-            if (path == (ours.path or "/") and port == (ours.port or 80)
-                    and len(query) <= MAX_QUERY and _answer_to(callback.asked, query)):
-                callback.query = query
+            if (port == _origin(ours)[2] and len(answer) <= MAX_QUERY
+                    and _answer_to(callback.asked, answer)):
+                callback.answer = answer
                 callback.ended.wait()  # until the exchange is over
                 self.wfile.write(callback.page)
                 callback.told.set()
