@@ -1265,8 +1265,9 @@ class Response(namedtuple("Response", "status_code headers url content")):
     @property
     def text(self) -> str:
         """The body in the charset that the server names, else in UTF-8."""
-        found = _CHARSET.search(self.headers.get("Content-Type", ""))
-        return self.content.decode(found.group(1) if found else "utf-8", "replace")
+        # The first that we know counts: where the server names none, that is ours.
+        named = _CHARSET.search(f"{self.headers.get('Content-Type')}; charset=utf-8")
+        return self.content.decode(named.group(1), "replace")
 
     def json(self) -> "Any":
         """The body parsed: in the encoding that RFC 8259 detects, else in the charset that
