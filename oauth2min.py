@@ -1843,7 +1843,7 @@ def _network_error(error, request):
     """What happened and what to do, without what Python's own messages quote."""
     if isinstance(error, URLError):
         error = error.reason
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or str(error)
     said = _one_line(said, request.secrets)
     advice = "check the address, the network and the proxy settings"
     if isinstance(error, socket.timeout):
