@@ -1407,11 +1407,11 @@ def _redirected(request, response):
         method = "GET"
         body = None
         kept = "(?!Content-).*"
-    targets = set(response.headers.get_all("Location", ()))
-    if len(targets) != 1 or body and not request.is_repeatable():
+    target = response.headers.get("Location")
+    if target is None or body and not request.is_repeatable():
         raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
-    url = _joined(response.url, quote(targets.pop().encode("latin-1"), _SAFE))
+    url = _joined(response.url, quote(target.encode("latin-1"), _SAFE))
     here = _origin(response.url)
     there = _origin(url)
     if here != there:

@@ -5413,14 +5413,14 @@ class BearerTest(ServerCase):
         self.server.script("/v1/stra%DFe", 200, ["there"])
         self.assertEqual(self.client().get("old").json(), ["there"])
 
-    def test_the_same_location_twice_is_one_and_two_are_none(self):
-        same = [("Location", "/v1/echo")] * 2
-        self.server.script("/v1/old", 302, "", same)
-        self.assertEqual(self.client().get("old").json()["target"], "/v1/echo")
-        for headers in [("Location", "/v1/echo"), ("Location", "/v1/me")], []:
+    def test_the_first_location_counts_and_none_is_an_error(self):
+        for second in "/v1/echo", "/v1/me":
+            headers = [("Location", "/v1/echo"), ("Location", second)]
             self.server.script("/v1/old", 302, "", headers)
-            error = self.error_of(ResponseError, self.client().get, "old")
-            self.assertEqual(error.response.status_code, 302)
+            self.assertEqual(self.client().get("old").json()["target"], "/v1/echo")
+        self.server.script("/v1/old", 302)
+        error = self.error_of(ResponseError, self.client().get, "old")
+        self.assertEqual(error.response.status_code, 302)
 
     def test_a_method_in_lower_case_is_redirected_like_one_in_upper_case(self):
         request = self.request_after_redirect(302, "post", json={"a": 1})
@@ -6527,7 +6527,7 @@ class OddAnswersTest(ServerCase):
             Row(fields=[b"Location: ?q=2"], target=b"/d/x?q=2"),
             Row(fields=[b"Location: ../y#part"], target=b"/y"),
             Row(fields=[b"location: /y", b"LOCATION: /y"], target=b"/y"),
-            Row(fields=[b"Location: /y", b"Location: /z"], target=ResponseError),
+            Row(fields=[b"Location: /y", b"Location: /z"], target=b"/y"),
             Row(fields=[], target=ResponseError),
             Row(fields=[b"Location: http://user:pass@127.0.0.1/"], target=UnsafeURL),
             Row(fields=[b"Location: http://127.0.0.1:99999/"], target=UnsafeURL),
