@@ -2078,14 +2078,13 @@ def _scheme_and_host(url):
     return re.match("(?:[^:/?#]*:)?(?://[^/]*)?", _without_query(url)).group()
 
 def _one_line(text, secrets=()):
-    """What a server said, fit for a message: one line of at most 303 characters, without
+    """What a server said, fit for a message: one line of at most 300 characters, without
     the secrets that we sent."""
     text = text[:8000]
     said = f"{text}{unquote(text)}{unquote_plus(text)}".lower()
     if any(secret.lower() in said for secret in _long(secrets)):
         return "(not shown: it repeats a secret)"
-    text = " ".join(re.sub(r"\?\S+", "", _printable(text[:2000])).split())
-    return re.sub("(.{300}).+", r"\1...", text)
+    return " ".join(re.sub(r"\?\S+", "", _printable(text[:2000])).split())[:300]
 
 def _printable(text):
     """The same with blanks for what could steer a terminal: all control and bidirectional
