@@ -426,7 +426,7 @@ class Client:
         if _origin(request.full_url) != home:  # nobody else sees the token
             raise UnsafeURL("the token is not for "
                             f"{_without_query(request.full_url)}: use another Client")
-        patience = self._max_wait if request.is_repeatable() else 0
+        patience = self._max_wait if request.is_repeatable else 0
         while True:
             try:
                 return self._send_once(request)
@@ -459,7 +459,7 @@ class Client:
                 failure.response = error.response
                 raise
             # 3. A file cannot be sent twice; the next request has the new token.
-            if not request.is_repeatable():
+            if not request.is_repeatable:
                 raise error
 
 # --- Keeping the token ------------------------------------------------------------------
@@ -1292,6 +1292,8 @@ class _Request(Request):
         # token, and what else is meant for this origin, to the next one.
         self.unredirected_hdrs = headers
         self.secrets = secrets
+        # Whether the body can be sent twice: a file or an iterator is used up.
+        self.is_repeatable = body is None or isinstance(body, bytes)
 
     def with_bearer(self, access_token):
         """The same request with a token (RFC 6750 section 2.1)."""
@@ -1299,10 +1301,6 @@ class _Request(Request):
             self.method, self.full_url,
             {**self.unredirected_hdrs, "Authorization": f"Bearer {access_token}"},
             self.data, (*self.secrets, access_token))
-
-    def is_repeatable(self):
-        """Whether the body can be sent twice: a file or an iterator is used up."""
-        return isinstance(self.data, (bytes, type(None)))
 
 # What a ProxyHandler may have: for http and https a proxy that is spoken to in HTTP.
 _PROXY = re.compile(r"""(?isx) (?! https?= ) .*
@@ -1408,7 +1406,7 @@ def _redirected(request, response):
         body = None
         kept = "(?!Content-).*"
     target = response.headers.get("Location")
-    if target is None or body and not request.is_repeatable():
+    if target is None or body and not request.is_repeatable:
         raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
     url = _joined(response.url, quote(target.encode("latin-1"), _SAFE))
@@ -1515,7 +1513,7 @@ class _Connections(BaseHandler):
             try:
                 return idle.answer(request, headers)
             except ConnectionError:  # the server may have given it up just as we took it
-                if request.method not in _IDEMPOTENT or not request.is_repeatable():
+                if request.method not in _IDEMPOTENT or not request.is_repeatable:
                     raise
         return _Connection(key, self).answer(request, headers)
 
@@ -1645,7 +1643,7 @@ class _Connection(io.RawIOBase):
             self.hang_up()
             raise
         # If a file became shorter meanwhile, the next request would be taken for its rest.
-        answer.will_close |= not request.is_repeatable()
+        answer.will_close |= not request.is_repeatable
         answer.connection = self
         answer.url = request.full_url
         answer.msg = answer.reason  # as urlopen has it
