@@ -501,7 +501,7 @@ class _TokenKeeper:
         self.store = TokenFile(store) if isinstance(store, (str, os.PathLike)) else store
         _require(store is None or hasattr(self.store, "lock"),
                  "store must be a path, or have load(), save(record) and lock()")
-        self.name = getattr(self.store, "path", type(self.store).__name__)  # for messages
+        self.name = getattr(self.store, "path", "the store")  # for messages
         # The access token that replaced a refused one and was accepted nowhere yet, and
         # until when that counts: an API that refuses it would refuse the next one, too.
         # Without this, each 401 of a broken API would cost the server a renewal.

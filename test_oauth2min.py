@@ -1820,7 +1820,7 @@ class LogoutTest(ServerCase):
         store = MemoryStore()
         client = self.logged_in_client(store=store)
         store.disk_full = True
-        expected = "cannot save the token in MemoryStore: "
+        expected = "cannot save the token in the store: "
         with self.assertWarnsRegex(RuntimeWarning, expected):
             client.logout()
 
