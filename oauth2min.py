@@ -1999,8 +1999,8 @@ def _form(fields):
 
 def _body(data, value):
     """The body of a request, and the header that names its type."""
-    _require(data is None or value is None, "give data or json, not both")
     if value is not None:
+        _require(data is None, "give data or json, not both")
         data = json.dumps(value, allow_nan=False).encode()
         return data, {"Content-type": "application/json"}
     if isinstance(data, str):
