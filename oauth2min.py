@@ -989,14 +989,12 @@ class _Callback:
         self.asked = asked
         deadline = time.monotonic() + seconds
         typed = ""
-        wish = "the address that it ends at"
-        if asked.redirect_uri.startswith("urn:"):
-            wish = "the code that it shows"
         with ExitStack() as at_the_end:
             terminal = _terminal()
             if terminal is not None:
                 _give_every_key(terminal, at_the_end)
-                _say(f"If that browser is elsewhere, paste {wish} here:")
+                _say("If that browser is elsewhere, paste the address that it ends at here,"
+                     " or a code that it shows:")
             while not self.answer:
                 if time.monotonic() > deadline:
                     raise LoginRequired(
@@ -1019,7 +1017,7 @@ class _Callback:
                     if pasted:
                         return pasted
                     typed = ""
-                    _say(f"Please paste {wish}, whole ({asked.redirect_uri}...)")
+                    _say(f"Please paste it whole ({asked.redirect_uri}...), or the code")
         return self.answer
 
 def _listener(callback, address, port):
