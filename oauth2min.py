@@ -389,7 +389,7 @@ class Client:
         asked = AuthorizationRequest(*authorization_request)  # a session may make it a list
         self.token = token = self.request_token(
             "authorization_code", code=_code(asked, response, self._server),
-            redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier or None)
+            redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier)
         return token
 
     def logout(self) -> bool:
@@ -411,9 +411,10 @@ class Client:
         """Any grant, the standard's or an extension: posts to the token endpoint, and
         returns the Token, which is kept nowhere (assign it to `token`). TokenError: the
         answer is no. All tokens come through here: override it for a grant of your own."""
+        # An empty parameter is none (section 3.2), and does not replace one of these.
         form = {"grant_type": grant_type, "resource": self._server.get("resource"),
                 **(self._server.get("token_parameters") or {}),
-                **{name: text for name, text in parameters.items() if text is not None}}
+                **{name: text for name, text in parameters.items() if text}}
         fields = self._server.post("token_endpoint", form, ["access_token"])
         try:
             return Token.from_dict(fields)
@@ -555,7 +556,7 @@ class _TokenKeeper:
             if kept and kept.token != old:
                 return kept if kept.is_good() else self.renew(ask, kept)
         if self.owner["grant_type"] == "client_credentials":  # its usual way
-            return self.keep(ask("client_credentials", scope=self.scope or None), self.scope)
+            return self.keep(ask("client_credentials", scope=self.scope), self.scope)
         self.kept = None  # nobody is to use it again
         if kept:  # the next process has to know, too: the access token is over
             self.save(kept._replace(renew_at=0))
@@ -2469,7 +2470,7 @@ def _check_access(client, given):
     grant to confidential clients only."""
     is_program = client._grant_type == "client_credentials"
     if is_program and not client._server.client_secret:
-        raise LoginRequired("nobody is logged in: call login(), or set the secret")
+        raise LoginRequired(f"nobody is logged in: call login(), or set {given['SECRET']}")
     wanted = client._keeper.scope
     if client.token and not client._keeper.kept.covers(wanted):
         if not is_program:
@@ -2482,6 +2483,7 @@ def _client(given, grant_type=None):
     and client has a file of its own, in the folder that the system has for such things."""
     server = given["SERVER"]
     name = "OAUTH2" if "://" in server else server.upper().replace("-", "_")
+    given["SECRET"] = f"{name}_CLIENT_SECRET"  # what to set, for a message
     client_id, secret = [os.fsencode(os.getenv(f"{name}_CLIENT_{kind}", "")).decode()
                          for kind in ("ID", "SECRET")]
     _require(client_id, f"set {name}_CLIENT_ID, and {name}_CLIENT_SECRET if there is one")

@@ -8465,7 +8465,7 @@ class CommandErrorTest(CommandCase):
         os.environ.update(SPOTIFY_CLIENT_ID="fake-public", SPOTIFY_SECRET="misspelt")
         del os.environ["SPOTIFY_CLIENT_SECRET"]
         line = self.error_line_of("get spotify me")
-        self.assertRegex(line, ": oauth2min login spotify, or set the secret$")
+        self.assertRegex(line, ": oauth2min login spotify, or set SPOTIFY_CLIENT_SECRET$")
         self.assertEqual(self.server.requests, [])
 
     def test_an_unknown_server_comes_before_what_is_missing(self):
