@@ -1812,10 +1812,8 @@ def _decoded(answer):
             elif coding not in ("identity", ""):
                 raise _BadAnswer(f"the Content-Encoding {coding[:12]!r}")
         yield from parts
-        return
     except (OSError, HTTPException, zlib.error) as error:
-        failure = _network_error(error, answer.request)
-    raise failure
+        raise _network_error(error, answer.request) from None
 
 def _gunzip(parts):
     """What one or more gzip members hold (RFC 1952), in small parts. What follows the last
