@@ -299,9 +299,10 @@ class Client:
     def token(self, token: "Token | None") -> None:
         if token is not None and not isinstance(token, Token):
             raise TypeError("assign a Token, or None to forget it")
-        with self._keeper.alone():  # StoreError: the record is another client's
+        keeper = self._keeper
+        with keeper.alone():  # StoreError: the record is another client's
             # Made anew, for _replace() checks nothing.
-            self._keeper.keep(token and Token(*token), self._keeper.scope)
+            keeper.keep(token and Token(*token), keeper.scope)
 
     def for_user(self, store: object = None) -> "Client":
         """The same client for another user, with a token of its own, kept in `store`. All
@@ -395,10 +396,11 @@ class Client:
     def logout(self) -> bool:
         """Forgets the token, in the store, too, and revokes it where the server can (RFC
         7009). Returns whether it confirmed: if not, the token may live until it expires."""
-        with suppress(StoreError), self._keeper.alone():
+        keeper = self._keeper
+        with suppress(StoreError), keeper.alone():
             pass  # a damaged file is moved aside by this
-        with self._keeper.alone() as kept:
-            self._keeper.keep(None)
+        with keeper.alone() as kept:
+            keeper.keep(None)
             return kept is not None and _revoke(kept.token, self._server)
 
     def refresh(self) -> Token:
@@ -2124,7 +2126,7 @@ def _as_text(text, headers, body, secrets):
         text += "\n\n" + body[:20000].decode("utf-8", "replace")
     for secret in _long(secrets):
         text = text.replace(secret, "***")
-    return _printable(_SECRET_FIELD.sub(r"\1\2\3***", text)[:10000])
+    return _printable(_SECRET_FIELD.sub(r"\1\2\3***", text)[:10000]) + "\n"
 
 # The charsets that a server may choose: no other codec is started for a stranger.
 _CHARSET = re.compile(r"""(?ix) ; \s* charset \s* = [\s"']* (

@@ -2229,6 +2229,12 @@ class RenewalTest(ServerCase):
         with clock_stopped_at(neighbour.token.expires_at - 20):
             self.assertEqual(client.access_token(), neighbour.token.access_token)
 
+    def test_after_invalid_grant_a_logout_elsewhere_stays_one(self):
+        client = self.client_with_a_faster_neighbour(None)
+        client._keeper.store.save = self.fail  # inside: nothing is written there again
+        self.error_of(LoginRequired, client.access_token)
+        self.assertIsNone(client.token)
+
     def test_another_process_finds_a_good_token_in_the_store_and_asks_for_none(self):
         code = """
             import json
