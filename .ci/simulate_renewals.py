@@ -380,17 +380,16 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("a failure counts for those who waited for it, and no longer",
      "if self.failure is not failure:", "if self.failure:", "two users, the token expired"),
     ("if an early renewal fails, the old token is used",
-     "if rejected or not is_early:", "if True:", "time to renew"),
+     "if rejected or not kept or not kept.is_alive():", "if True:", "time to renew"),
     ("a token that has ended is not used, though its renewal fails",
-     "is_early = kept and kept.is_alive()", "is_early = kept", "the token expired"),
-    ("a refusal is no trouble that will pass",
-     " and not isinstance(error, LoginRequired)", "", "time to renew"),
+     "if rejected or not kept or not kept.is_alive():", "if rejected or not kept:",
+     "the token expired"),
     ("an API that refuses every token costs one renewal",
      "self.unproven = {kept.token", "self.unsaid = {kept.token", "API that refuses"),
-    ("a program asks anew", 'if self.owner["grant_type"] != "client_credentials":', "if True:",
+    ("a program asks anew", 'if self.owner["grant_type"] == "client_credentials":', "if False:",
      "two programs"),
     ("a refused token is forgotten",
-     "self.kept = None  # it was refused", "pass  # it was refused", "has ended"),
+     "self.kept = None  # nobody is", "pass  # nobody is", "has ended"),
     ("the store learns that the access token is over",
      "self.save(kept._replace(renew_at=0))", "pass", ""),
     ("the old refresh token stays where no new one is sent",
@@ -400,11 +399,11 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "if new.access_token == old.access_token:", "if False:", "the same token again"),
     ("trouble that will pass is no refusal", "if not error._refused:", "if False:", ""),
     ("after a refusal the store may have a newer token",
-     "if newer is None or newer.token == kept.token:", "if True:", "without locks"),
-    ("after a refusal the store is asked again", "newer = self.newest()", "newer = kept",
-     "without locks"),
-    ("what is newer may be over, too", "return newer if newer.is_good() else",
-     "return newer if True else", "without locks"),
+     "if kept and kept.token != old:", "if False:", "without locks"),
+    ("after a refusal the store is asked again", "            kept = self.newest()",
+     "            kept = self.kept", "without locks"),
+    ("what is newer may be over, too", "return kept if kept.is_good() else",
+     "return kept if True else", "without locks"),
     ("one thread at a time", "with self.locks.setdefault(process, threading.RLock()):",
      "if True:", "two threads and"),
     ("the same thread may come in twice",
@@ -430,13 +429,12 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("it is saved, and then used", """        try:
             self.save(kept)
         finally:
+            self.why = _TokenKeeper.why
             self.kept = kept""", """        self.kept = kept
         self.save(kept)""", "two threads and"),
     ("it is saved", "            self.store.save(record)", "            pass", ""),
-    ("it is used", """        finally:
-            self.kept = kept
-        return""", """        finally:
-            pass
+    ("it is used", """            self.kept = kept
+        return""", """            pass
         return""", ""),
     ("a store that fails does no harm", "except Exception as error:  # whatever",
      "except KeyError as error:  # whatever", "disk refuses"),
@@ -450,15 +448,14 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "has ended"),
     ("a token that was accepted may be renewed again",
      "keeper.unproven.pop(access_token, None)", "pass", "has ended"),
-    ("who calls refresh() looks into the store first",
-     "self._keeper.renew(self.request_token, self._keeper.newest())",
-     "self._keeper.renew(self.request_token, self._keeper.kept)", "refresh()"),
-    ("a logout forgets", "self._keeper.keep(None)", "pass", "nothing is revoked"),
-    ("a login asks nobody while there is a good token",
-     "kept = None if parameters else self._keeper.good(self.request_token)", "kept = None", ""),
+    ("who comes in alone looks into the store", """with self.store.lock():
+                    yield self.newest()""", """with self.store.lock():
+                    yield self.kept""", "refresh()"),
+    ("a logout forgets", "            keeper.keep(None)", "            pass", "nothing is revoked"),
+    ("a login asks nobody while there is a good token", "if not parameters:", "if False:", ""),
     ("a login looks into the store",
-     "kept = None if parameters else self._keeper.good(self.request_token)",
-     "kept = self._keeper.kept", "calls login()"),
+     "kept = self._keeper.good(self.request_token)\n                if kept.covers",
+     "kept = self._keeper.kept\n                if kept and kept.covers", "calls login()"),
     ("a login asks where a renewal was refused", "except (LoginRequired, TokenError) as error:",
      "except TokenError as error:", "calls login()"),
     ("a login asks nobody while a trouble will pass",
