@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: 0BSD
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
-# mypy: no-check-untyped-defs, no-warn-return-any, disable-error-code="arg-type"
+# mypy: no-check-untyped-defs, no-warn-return-any, disable-error-code="arg-type, union-attr"
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
 # pyright: reportPossiblyUnboundVariable=false, reportUnsupportedDunderAll=false
@@ -1166,7 +1166,8 @@ def _give_every_key(terminal, at_the_end):
         from termios import ICANON, TCSANOW, tcgetattr, tcsetattr
         before = handler = getsignal(SIGTERM)
         if before == SIG_DFL:
-            handler = lambda *_: sys.exit(143)
+            def handler(*_):
+                sys.exit(143)  # as a shell has it for one who dies of that
         signal(SIGTERM, handler)
         at_the_end.callback(signal, SIGTERM, before)
         mode = tcgetattr(terminal)

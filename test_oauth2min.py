@@ -812,7 +812,7 @@ class TokenTest(Case):
 
     def test_what_other_libraries_keep_is_read(self):
         """The names under which they keep a token, a scope and an end."""
-        kept = {
+        kept: "dict[str, dict[str, object]]" = {
             "requests-oauthlib": {"access_token": "a", "scope": ["s", "t"], "expires_at": 9.5},
             "spotipy": {"access_token": "a", "scope": "s t", "expires_in": 7, "expires_at": 9.5},
             "google-auth": {"token": "a", "scopes": ["s", "t"], "expires_at": 9.5},
@@ -820,17 +820,16 @@ class TokenTest(Case):
         }
         for library, fields in kept.items():
             with self.subTest(library):
-                token = Token.from_dict(dict(fields, refresh_token="r"))
+                token = Token.from_dict({**fields, "refresh_token": "r"})
                 self.assertEqual(token[:5], ("a", "Bearer", 9.5, "r", "s t"))
 
     def test_without_a_known_end_it_follows_from_the_life(self):
-        for life, end in ((60, time.time() + 60), ("60", time.time() + 60), (0, None), (None, None)):
+        soon = time.time() + 60
+        for life, end in (60, soon), ("60", soon), (0, None), (None, None):
             with self.subTest(life):
                 token = Token.from_dict({"access_token": "a", "expires_in": life})
-                if end is None:
-                    self.assertIsNone(token.expires_at)
-                else:
-                    self.assertAlmostEqual(token.expires_at, end, delta=30)
+                self.assertEqual(token.expires_at is None, end is None)
+                self.assertAlmostEqual(token.expires_at or 0, end or 0, delta=30)
 
     def test_raw_is_a_copy(self):
         """So what becomes of the dict changes no token."""
@@ -4339,7 +4338,7 @@ class LoopbackTest(LoginCase):
         with open(self.path("closed"), "w") as closed:
             pass
         broken = mock.Mock(write=mock.Mock(side_effect=ArithmeticError))
-        for stderr in None, closed, broken, object():
+        for stderr in None, closed, broken, mock.Mock(spec=[]):
             with self.subTest(stderr), contextlib.redirect_stderr(stderr):
                 with contextlib.redirect_stdout(io.StringIO()) as stdout:
                     self.client_without_login().login(self.server.browser, PATIENCE)

@@ -23,7 +23,7 @@ import termios
 import time
 import unittest
 import urllib.request
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "examples")]
@@ -31,6 +31,8 @@ from fake_server import FakeServer  # noqa: E402
 
 COLUMNS = 80
 PATIENCE = 30           # seconds without an end: it will never come
+LONG = 8000             # characters; terminals cut a line at 1,024 or 4,096
+OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"
 BACKSPACE, CTRL_C, CTRL_D, ENTER = "\x7f", "\x03", "\x04", "\r"
 
 # What a program does with a login; `login` and `say` are there. Its end is seen on the screen.
@@ -229,6 +231,13 @@ class Terminal(unittest.TestCase):
         """The address that the browser ends at."""
         return self.server.approve(self.program.address())
 
+    def long_address(self, length=LONG):
+        """The same, made so long by a parameter of the server's, which comes first: if the
+        end is lost, the code and the state are."""
+        approved = self.approved()
+        address, _, query = approved.partition("?")
+        return "%s?session_state=%s&%s" % (address, "x" * (length - len(approved) - 15), query)
+
     def ready(self):
         """Waits until long lines can be pasted: a person is slower than any program."""
         deadline = time.monotonic() + Terminal.patience
@@ -282,6 +291,45 @@ class Pasting(Terminal):
         self.program.types(self.approved() + ENTER)
         self.succeeds()
 
+    def test_an_address_of_8000_characters(self):
+        self.start()
+        address = self.long_address()
+        self.assertEqual(len(address), LONG)
+        self.ready()
+        self.program.types(address + ENTER)
+        self.succeeds()
+
+    def test_addresses_about_as_long_as_what_terminals_cut(self):
+        for length in 1023, 1024, 1025, 4094, 4095, 4096, 4097:
+            with self.subTest(length):
+                self.start()
+                address = self.long_address(length)
+                self.ready()
+                self.program.types(address + ENTER)
+                self.succeeds()
+                self.program.close()
+
+    def test_a_code_of_7900_characters_in_an_address(self):
+        code = "".join("%04d" % number for number in range(7900 // 4))
+        self.start()
+        address = self.approved().partition("?")[0]
+        address += "?" + urlencode({"state": self.asked_state(), "code": code})
+        self.any_code()
+        self.ready()
+        self.program.types(address + ENTER)
+        self.succeeds()
+        self.assertEqual(self.code_sent(), code)
+
+    def test_a_code_alone_of_8000_characters(self):
+        code = "".join("%04d" % number for number in range(LONG // 4))
+        self.start()
+        self.any_code()
+        self.program.address()
+        self.ready()
+        self.program.types(code + ENTER)
+        self.succeeds()
+        self.assertEqual(self.code_sent(), code)
+
     def test_a_code_alone(self):
         self.start()
         self.program.types(parse_qs(urlsplit(self.approved()).query)["code"][0] + ENTER)
@@ -295,6 +343,12 @@ class Pasting(Terminal):
         self.succeeds()
         self.assertEqual(self.code_sent(), "TWFuIGlzIGRpc3Rpbmd1aXNoZWQ==")
 
+    def test_code_and_state_with_a_hash_between_them(self):
+        self.start()
+        code = parse_qs(urlsplit(self.approved()).query)["code"][0]
+        self.program.types("%s#%s%s" % (code, self.asked_state(), ENTER))
+        self.succeeds()
+
     def test_a_code_with_another_state_is_not_sent(self):
         self.start()
         approved = self.approved()
@@ -306,12 +360,28 @@ class Pasting(Terminal):
         self.program.types(approved + ENTER)
         self.succeeds()
 
+    def test_a_word_on_an_out_of_band_page(self):
+        self.start("login(redirect_uri=%r)\nsay('LOGGED IN')" % OUT_OF_BAND)
+        self.any_code()
+        self.program.address()
+        self.program.types("4/1AX" + ENTER)
+        self.succeeds()
+        self.assertEqual(self.code_sent(), "4/1AX")
+
     def test_line_breaks_in_an_address(self):
         """As it is copied from a mail, or from a terminal that is narrow."""
         self.start()
         address = self.approved()
         cut = [address[start:start + 40] for start in range(0, len(address), 40)]
         self.program.types(ENTER.join(cut) + ENTER)
+        self.succeeds()
+
+    def test_line_breaks_in_an_address_of_8000_characters(self):
+        self.start()
+        address = self.long_address()
+        cut = [address[start:start + 76] for start in range(0, len(address), 76)]
+        self.ready()
+        self.program.types((ENTER + "  ").join(cut) + ENTER)
         self.succeeds()
 
     def test_something_else_first(self):
@@ -393,6 +463,15 @@ class Typing(Terminal):
     def test_backspace_beyond_the_start_takes_away_nothing_else(self):
         keys = "abc" + BACKSPACE * 10 + "a-code-typed-by-hand"
         self.typed(keys, "a-code-typed-by-hand", "a-code-typed-by-hand")
+
+    def test_backspace_after_a_long_paste(self):
+        self.start()
+        address = self.long_address()
+        self.ready()
+        self.program.types(address + "xyz")
+        self.program.types(BACKSPACE * 3, 0.02)
+        self.program.types(ENTER)
+        self.succeeds()
 
     def test_no_key_is_seen_where_the_terminal_shows_none(self):
         self.start(before="sane -echo")
@@ -501,6 +580,20 @@ class WaysOut(Terminal):
         self.assertIn("INTERRUPTED", "\n".join(self.program.screen.text()))
         self.unchanged()
 
+    def test_ctrl_c_while_a_line_is_half_pasted(self):
+        self.start("try:\n    login()\nexcept KeyboardInterrupt:\n    say('INTERRUPTED')\n"
+                   "say('LEFT', repr(input()))")
+        address = self.long_address()
+        self.ready()
+        self.program.types(address)
+        self.program.types(CTRL_C)
+        self.program.sees("INTERRUPTED\r\n")
+        self.unchanged()
+        self.program.types("afterwards" + ENTER)
+        self.assertEqual(self.program.ends(), 0)
+        self.assertIn("LEFT 'afterwards'", self.program.screen.text())
+        self.unchanged()
+
     def test_ctrl_c_with_a_handler_of_the_programs_own(self):
         self.start("def handler(*_):\n    say('HANDLER')\n    sys.exit(3)\n"
                    "signal.signal(signal.SIGINT, handler)\nlogin()")
@@ -588,6 +681,15 @@ say('LOGGED IN' if handlers() == before else 'CHANGED')
         self.start(before="sane -icanon -echo min 3 time 2 susp ^X erase ^H")
         self.callback()
         self.succeeds()
+
+    def test_the_command_line(self):
+        self.start_command_line()
+        address = self.long_address()
+        self.ready()
+        self.program.types(address + ENTER)
+        self.assertEqual(self.program.ends(), 0)
+        self.unchanged()
+
 
 class InTheBackground(Terminal):
     """A program that is not in the foreground has no right to the terminal: the system would

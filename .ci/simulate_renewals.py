@@ -452,7 +452,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
                     yield self.newest()""", """with self.store.lock():
                     yield self.kept""", "refresh()"),
     ("a logout forgets", "            keeper.keep(None)", "            pass", "nothing is revoked"),
-    ("a login asks nobody while there is a good token", "if not parameters:", "if False:", ""),
+    ("a login asks nobody while there is a good token", "if not parameters:", "if False:",
+     ""),
     ("a login looks into the store",
      "kept = self._keeper.good(self.request_token)\n                if kept.covers",
      "kept = self._keeper.kept\n                if kept and kept.covers", "calls login()"),
