@@ -1159,6 +1159,9 @@ def _terminal():
 def _give_every_key(terminal, at_the_end):
     """Lets the terminal give each key at once, for it cuts a line after 1,024 characters,
     or 4,096. `at_the_end` makes it as it was: also at SIGTERM, which would skip that."""
+    def end(*_):
+        sys.exit(143)  # as a shell has it for one who dies of SIGTERM
+
     # ValueError: in another thread than the first, nothing can be done about SIGTERM.
     # TypeError: it has a handler in C, which could not be put back.
     with suppress(ImportError, TypeError, ValueError):
@@ -1166,8 +1169,7 @@ def _give_every_key(terminal, at_the_end):
         from termios import ICANON, TCSANOW, tcgetattr, tcsetattr
         before = handler = getsignal(SIGTERM)
         if before == SIG_DFL:
-            def handler(*_):
-                sys.exit(143)  # as a shell has it for one who dies of that
+            handler = end
         signal(SIGTERM, handler)
         at_the_end.callback(signal, SIGTERM, before)
         mode = tcgetattr(terminal)
