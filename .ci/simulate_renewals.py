@@ -451,7 +451,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("who comes in alone looks into the store", """with self.store.lock():
                     yield self.newest()""", """with self.store.lock():
                     yield self.kept""", "refresh()"),
-    ("a logout forgets", "            keeper.keep(None)", "            pass", "nothing is revoked"),
+    ("a logout forgets", "            keeper.keep(None)", "            pass",
+     "nothing is revoked"),
     ("a login asks nobody while there is a good token", "if not parameters:", "if False:",
      ""),
     ("a login looks into the store",
