@@ -2216,11 +2216,13 @@ def _revoke(token, endpoint):
     confirmed = []
     for name in "refresh_token", "access_token":
         form = {"token": getattr(token, name), "token_type_hint": name}
-        if form["token"]:
-            confirmed.append(False)
-            with suppress(OSError, OAuth2Error, ValueError):
+        try:
+            if form["token"]:
+                confirmed.append(True)
                 endpoint.post("revocation_endpoint", form)
-                confirmed[-1] = True
+        except (OSError, OAuth2Error, ValueError) as error:
+            # Google says this of one that is dead already.
+            confirmed[-1] = getattr(error, "error", None) == "invalid_token"
     return confirmed[0]
 
 def _server_facts(server, base_url=None):

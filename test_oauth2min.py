@@ -1778,7 +1778,10 @@ class LogoutTest(ServerCase):
         return confirmed
 
     def test_it_forgets_in_any_case_and_tells_whether_the_server_confirmed_it(self):
+        invalid_token = {"status": 400, "body": {"error": "invalid_token"}}
         self.assertIs(self.logout_is_confirmed(), True)
+        # Google: it is gone.
+        self.assertIs(self.logout_is_confirmed(invalid_token), True)
         for trouble in {"status": 503}, {"status": 400}, {"close": True}:
             with self.subTest(trouble):
                 self.assertIs(self.logout_is_confirmed(trouble), False)
