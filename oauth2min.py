@@ -2050,13 +2050,11 @@ def _is_text(value):
 
 def _scope(scope):
     """The scope as it goes over the wire: words with spaces (RFC 6749 section 3.3)."""
-    if isinstance(scope, str):
-        scope = scope.split()
-    text = " ".join(scope or ())
-    # ASCII without quotes and backslashes; no space is the first, the last or beside one.
-    _require(re.fullmatch(r"(?! |.*  |.* $)[ !#-\[\]-~]*", text),
-             "scope must be a string with spaces, or several strings")
-    return text
+    words = scope.split() if isinstance(scope, str) else list(scope or ())
+    for word in words:  # of visible ASCII, without quotes and backslashes
+        _require(re.fullmatch(r"[!#-\[\]-~]+", word),
+                 "scope must be a string with spaces, or several strings without")
+    return " ".join(words)
 
 # --- HTTP: what may be shown ---
 
