@@ -1447,13 +1447,12 @@ def _response_error(request, response):
     return error
 
 def _explanation(text):
-    """What the JSON of an error says; None if it says nothing under such a name. What has
-    one of the first names tells more, wherever it stands."""
-    for names in "error_description|message|detail", "title|errors?":
-        found = re.search(rf'(?s)"(?:{names})"[\s:[]*({_QUOTED})', text)
-        if found:
-            return _json(found.group(1))
-    return None
+    """What the JSON of an error says under one of these names, wherever it stands, and the
+    longest of it, for that tells most; None if it says nothing."""
+    said = re.findall(
+        rf'(?s)"(?:error_description|message|detail|title|errors?)"[\s:[]*({_QUOTED})',
+        text)
+    return _json(max(said, key=len, default=""))
 
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""

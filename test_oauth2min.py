@@ -1374,7 +1374,7 @@ class ResponseTest(ServerCase):
                     self.assertIn(part, str(error))
         self.assertEqual(error.response.json(), {"message": why})
 
-    def test_of_the_names_of_an_explanation_the_first_tell_more_wherever_they_stand(self):
+    def test_of_what_an_error_says_the_longest_tells_most_wherever_it_stands(self):
         client = self.client_with_token()
         for body in (
             {"title": "no", "detail": "yes"},
