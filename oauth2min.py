@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Tuple
     Params = Optional["Mapping[str, object] | Iterable[Tuple[str, object]] | str"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = """
     PROVIDERS AuthorizationError AuthorizationRequest Client LoginRequired OAuth2Error
     RateLimited Response ResponseError StoreError Token TokenError TokenFile UnsafeURL
@@ -808,7 +808,8 @@ class TokenFile:
         path = os.path.expanduser(path)
         # A symbolic link stays one, its target is replaced.
         self.path = os.path.realpath(path)
-        _require(not os.path.islink(path) or not _is_shared(path),
+        _require(not os.path.islink(path)
+                 or not os.stat(os.path.dirname(path) or ".").st_mode & 2,
                  f"{path!r} is a link in a folder that others can write to")
         is_other = os.path.exists(self.path) and not os.path.isfile(self.path)
         _require(not is_other and not path.startswith("~"),
@@ -888,19 +889,10 @@ class TokenFile:
 
 def _private(path, flags):
     """Opens a file, for `open`: with a mode that lets nobody else in, not through a link,
-    and without waiting at a FIFO. OSError: another user may have laid it there."""
+    and without waiting at a FIFO, which another user may have laid there."""
     for name in "O_NOFOLLOW", "O_NONBLOCK":  # Windows has neither
         flags |= getattr(os, name, 0)
-    file = os.open(path, flags, 0o600)
-    # There are no users on Windows: all is 0 there, and int() is.
-    if _is_shared(path) and os.fstat(file).st_uid != getattr(os, "geteuid", int)():
-        os.close(file)
-        raise PermissionError(errno.EPERM, "it is another user's")
-    return file
-
-def _is_shared(path):
-    """Whether others can write to the folder of this file."""
-    return os.stat(os.path.dirname(path) or ".").st_mode & 2
+    return os.open(path, flags, 0o600)
 
 def _replace(new, path):
     """os.replace(), tried for a second: on Windows, a scanner may have the file open."""
@@ -1075,6 +1067,14 @@ def _handler(callback):
             else:
                 self.send_error(404)
 
+        def do_POST(self):
+            """The same, of a server that lets the browser send a form: it is a query."""
+            # A ValueError where there is no length, or less than nothing.
+            size = min(int(f"0{self.headers['Content-Length']}"), MAX_QUERY)
+            form = self.rfile.read(size).decode("latin-1")
+            self.path = f"{self.path.partition('?')[0]}?{form}"
+            self.do_GET()
+
         def send_error(self, code, *_):
             """Is called by the base class, too, for what is no HTTP."""
             self.wfile.write(
@@ -1205,8 +1205,8 @@ def _device_token(fields, open_browser, timeout, ask):
     of the device authorization endpoint. LoginRequired: the time is over."""
     # The first has the code in it, the last is Google's. A terminal would obey what cannot
     # be printed.
-    url = str(fields.get("verification_uri_complete")
-              or fields.get("verification_uri", fields.get("verification_url")))
+    url = str(fields.get("verification_uri_complete") or fields.get("verification_uri")
+              or fields.get("verification_url"))
     url = "".join(filter(str.isprintable, url[:2000]))
     _origin(url)  # UnsafeURL: there is none, or it could open a file
     _say(f"To log in, type the code {_one_line(fields['user_code'])} at\n\n{url}\n\nin any "
@@ -1257,7 +1257,6 @@ _BLOCK = 1 << 14  # bytes that are read, sent or unpacked at once: a record of T
 class Response(namedtuple("Response", "status_code headers url content")):
     """The answer of an API, read to its end. In `headers` case does not matter; `url` is
     the last one, after redirects; `content` is the body."""
-    __slots__ = ()
     status_code: int
     headers: "HTTPMessage"
     url: str
@@ -2357,7 +2356,8 @@ def main(argv: "List[str] | None" = None) -> int:
         _say(f"usage: {_PROGRAM} COMMAND SERVER ...\n{error}; see {_PROGRAM} --help")
         return 2
     try:
-        command(_client(given), given)
+        with _client(given) as client:
+            command(client, given)
         print(end="", flush=True)  # here, where it is known what to do if nobody reads on
         return 0
     except KeyboardInterrupt:

@@ -4116,20 +4116,6 @@ class TokenFileTest(Case):
         self.assertFalse(os.path.lexists(self.path("elsewhere")))
 
     @needs_posix
-    def test_a_file_or_lock_of_another_user_in_a_shared_folder_is_refused(self):
-        self.save({"a": 1})
-        another = mock.patch("os.geteuid", return_value=os.geteuid() + 1)
-        with another:
-            self.assertEqual(self.file.load(), {"a": 1})  # nobody else could lay it there
-        os.chmod(self.folder, 0o1777)
-        self.assertEqual(self.file.load(), {"a": 1})
-        with another:
-            error = self.error_of(StoreError, self.file.load)
-            self.assertIn("another user", str(error))
-            with self.assertWarnsRegex(RuntimeWarning, "another user"), self.file.lock():
-                pass
-
-    @needs_posix
     def test_a_fifo_in_the_place_of_the_file_or_lock_holds_nobody_up(self):
         os.mkfifo(self.path())
         os.mkfifo(self.path("token.json.lock"))
@@ -4611,9 +4597,39 @@ class NeighbourTest(LoginCase):
             for path in "/", "/favicon.ico", "/callback/a", "/Callback", "/callback;a":
                 line = "GET %s?code=x&%s" % (path, ours)
                 rows.append((404, self.request(line, host)))
-            for method in "POST HEAD OPTIONS PUT DELETE PATCH CONNECT BREW".split():
+            for method in "HEAD OPTIONS PUT DELETE PATCH CONNECT BREW".split():
                 line = "%s /callback?code=x&%s" % (method, ours)
                 rows.append((501, self.request(line, host)))
+            line = "POST /callback?code=x&" + ours  # the form counts, and there is none
+            return rows + [(404, self.request(line, host))]
+
+        self.assert_refused(requests)
+
+    def test_the_true_answer_may_be_a_form(self):
+        """As OAuth 2.0 Form Post Response Mode has it; a query of ours stays in the
+        address."""
+        for uri in "http://127.0.0.1/callback", "http://127.0.0.1/callback?mine=1":
+            pages = []
+
+            def browser(url):
+                form = query_of(self.server.approve(url))
+                form.pop("mine", None)
+                pages.append(fetch("POST", query_of(url)["redirect_uri"], form))
+
+            self.server.clients["fake-public"]["redirect_uris"].append(uri)
+            with self.subTest(uri):
+                client = self.client_without_login(redirect_uri=uri)
+                self.stderr_of_login(client, browser)
+                self.assertEqual(client.get("me").json()["id"], "ada")
+
+    def test_a_form_that_is_none_is_refused(self):
+        def requests(host, ours):
+            forms = "", "code=x", "code=x&state=y", "code=x&%s&%s" % (ours, ours)
+            rows = [(404, self.request("POST /callback", host, form)) for form in forms]
+            for length in "-1", "x", "1e3", "+5":
+                head = "POST /callback HTTP/1.1\r\nHost: %s\r\n" % host
+                head += "Content-Length: %s\r\n\r\ncode=x&" % length
+                rows.append((404, head + ours))
             return rows
 
         self.assert_refused(requests)
