@@ -990,6 +990,8 @@ class _Callback:
                 _give_every_key(terminal, at_the_end)
                 _say("If that browser is elsewhere, paste the address that it ends at here,"
                      " or a code that it shows:")
+            else:
+                _say("Browser elsewhere? See authorization_request() and exchange().")
             while not self.answer:
                 if time.monotonic() > deadline:
                     raise LoginRequired(
@@ -1688,7 +1690,7 @@ def _pieces(request, headers):
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
 # A 101 would be another protocol, for which we never ask.
-_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) (?!101)([1-9][0-9][0-9])( [^\r\n\0]*)?\r?")
+_STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) (?!101)([1-9][0-9][0-9])(?: ([^\r\n\0]*))?\r?")
 # A name and a value, or else the whole of an odd line.
 _FIELD_LINE = re.compile(rf"(?m)^(?:({_TOKEN}):([^\r\n\0]*)\r?\n|(.+))")
 _FOLD = re.compile("\r?\n[ \t]+")  # before a line that goes on (RFC 9112 section 5.2)
@@ -1719,7 +1721,7 @@ class _Answer(HTTPResponse):
             minor, status, reason = found.groups("")
             self.version = int(f"1{minor}")  # as http.client has it: 10 or 11
             self.status = self.code = int(status)
-            self.reason = reason.strip()
+            self.reason = reason
             self.headers = HTTPMessage()
             for name, value, odd in _FIELD_LINE.findall(fields):
                 if odd:
