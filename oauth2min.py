@@ -1719,7 +1719,7 @@ class _Answer(HTTPResponse):
             if not found:
                 raise _BadAnswer(f"a status line that begins with {start[:12]!r}")
             minor, status, reason = found.groups("")
-            self.version = int(f"1{minor}")  # as http.client has it: 10 or 11
+            self.will_close = minor == "0"  # HTTP/1.0 has one answer a connection
             self.status = self.code = int(status)
             self.reason = reason
             self.headers = HTTPMessage()
@@ -1750,8 +1750,7 @@ class _Answer(HTTPResponse):
         nothing is said of it, with the connection (RFC 9112 section 6.3)."""
         codings = _listed(self.headers, "Transfer-Encoding")
         sizes = _listed(self.headers, "Content-Length")
-        self.will_close = (
-            self.version == 10 or "close" in _listed(self.headers, "Connection"))
+        self.will_close |= "close" in _listed(self.headers, "Connection")
         self.chunked = False
         self.chunk_left = None  # of no chunk yet
         self.length = None
