@@ -1960,11 +1960,12 @@ def _require(right, rule):
         raise ValueError(rule)
 
 def _joined(url, link):
-    """Where a link on a page leads (RFC 3986 section 5): who goes there has yet to look
-    whether it is a web address. UnsafeURL: it is no address at all; it is not shown, for it
-    is of a server's making."""
+    """Where a link on a page leads (RFC 3986 section 5). UnsafeURL: to no web address; it
+    is not shown, for it is of a server's making."""
     try:
-        return _absolute(None, urljoin(url, link.strip()))
+        target = _absolute(None, urljoin(url, link.strip()))
+        _origin(target)
+        return target
     except (AttributeError, TypeError, ValueError):
         raise UnsafeURL(f"a link at {_without_query(url)} leads nowhere") from None
 
