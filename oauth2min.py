@@ -53,6 +53,7 @@ from collections import namedtuple
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from email.utils import mktime_tz, parsedate_tz
 from http.client import HTTPException, HTTPMessage, HTTPResponse
+from time import monotonic
 from urllib.error import URLError
 from urllib.parse import (parse_qs, parse_qsl, quote, quote_plus, unquote,
                           unquote_plus, urlencode, urljoin, urlsplit)
@@ -388,9 +389,10 @@ class Client:
         query. AuthorizationError: the answer is no, or it is none to this request (then
         nothing was sent, and the code is still good)."""
         asked = AuthorizationRequest(*authorization_request)  # a session may make it a list
-        self.token = token = self.request_token(
-            "authorization_code", code=_code(asked, response, self._server),
-            redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier)
+        with self._keeper.alone():  # a StoreError comes before the code is used up
+            self.token = token = self.request_token(
+                "authorization_code", code=_code(asked, response, self._server),
+                redirect_uri=asked.redirect_uri, code_verifier=asked.code_verifier)
         return token
 
     def logout(self) -> bool:
@@ -443,18 +445,18 @@ class Client:
     def _send_once(self, request):
         keeper = self._keeper
         kept = keeper.good(self.request_token)
-        while True:
+        for _ in range(3):  # the token here, one of another process, one of the server
             # 1. The token goes on a copy: the request stays as the caller meant it.
             access_token = kept.token.access_token
             answer = self._http.follow(request.with_bearer(access_token))
             request = answer.request  # the last one, if there were redirects
             if answer.code < 400:
-                keeper.unproven.pop(access_token, None)
+                keeper.unproven = {}
                 return answer
             error = _response_error(request, self._http.read(answer))
             # 2. A 401 from where the token belongs: another token, unless this one is new.
             if (answer.code != 401 or "Authorization" not in request.unredirected_hdrs
-                    or time.monotonic() < keeper.unproven.get(access_token, 0)):
+                    or monotonic() < keeper.unproven.get(access_token, 0)):
                 raise error
             try:
                 kept = keeper.good(self.request_token, access_token)
@@ -463,7 +465,8 @@ class Client:
                 raise
             # 3. A file cannot be sent twice; the next request has the new token.
             if not request.is_repeatable:
-                raise error
+                break
+        raise error
 
 # --- Keeping the token ------------------------------------------------------------------
 
@@ -492,7 +495,7 @@ class _TokenKeeper:
     in_store = None
     # How the last renewal failed: whoever waited for it gets this error, too.
     failure = None
-    # The process whose thread has the lock; that one may come in again (signal handlers).
+    # The process that has the lock, by one thread; a signal handler of it may come in.
     inside = None
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
@@ -538,7 +541,7 @@ class _TokenKeeper:
                 if rejected or not kept or not kept.is_alive():
                     raise
             if rejected:
-                self.unproven = {kept.token.access_token: time.monotonic() + MARGIN}
+                self.unproven = {kept.token.access_token: monotonic() + MARGIN}
             return kept
 
     def renew(self, ask, kept):
@@ -552,11 +555,11 @@ class _TokenKeeper:
                 if not error._refused:
                     raise
                 said = error.error or error.error_description
-            self.why = f"the server will not renew ({said or 'no reason given'})"
             # A process out of our lock's reach may have renewed before us.
             kept = self.newest()
             if kept and kept.token != old:
                 return kept if kept.is_good() else self.renew(ask, kept)
+            self.why = f"the server will not renew ({said or 'no reason given'})"
         if self.owner["grant_type"] == "client_credentials":  # its usual way
             return self.keep(ask("client_credentials", scope=self.scope), self.scope)
         self.kept = None  # nobody is to use it again
@@ -592,7 +595,7 @@ class _TokenKeeper:
     def newest(self):
         """What another process saved since we last looked, else what is in memory: a token
         that could not be saved is newer than the stored one. Call it inside of `alone`."""
-        record = self.store.load() if self.store else None
+        record = None if self.store is None else self.store.load()
         if record is None:
             if self.in_store is not None:
                 self.kept = self.in_store = None  # somebody has logged out
@@ -644,7 +647,6 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
                                       "url state code_verifier redirect_uri")):
     """A login under way: four strings, to be kept in the user's session. Only `url` goes
     out; `code_verifier` is empty for a server that refuses PKCE."""
-    __slots__ = ()
     url: str
     state: str
     code_verifier: str
@@ -739,8 +741,8 @@ class _Endpoints:
         answer = self.http.read(self.http.open(request))  # a redirect is not followed
         fields = _json(answer.content, answer.text)
         if not isinstance(fields, dict):
-            # GitHub sends a form, if not asked. A page with attributes is none.
-            fields = dict(parse_qsl(answer.text.partition("<")[0]))
+            # GitHub sends a form, if not asked. What has blanks or tags in it is none.
+            fields = dict(parse_qsl(re.sub(r"(?s)\A.*[<\s].+", "", answer.text)))
         has_all = all(isinstance(fields.get(name), str) for name in needed)
         if answer.status_code < 300 and has_all and not fields.get("error"):
             return fields
@@ -931,7 +933,7 @@ class _Callback:
     def __init__(self):
         self.asked = None  # the request whose answer is waited for
         self.answer = ""   # the address that the browser came to, once it is the true one
-        # What the browser gets when the login has `ended`; then it was `told`.
+        # What the browser gets. `ended`: the login is over. `told`: the page was sent.
         self.page = _page(200, "You are logged in", "You can close this page now.")
         self.ended = threading.Event()
         self.told = threading.Event()
@@ -970,8 +972,6 @@ class _Callback:
         if failure:
             self.page = _page(200, "The login failed", "The program says why.")
         self.ended.set()
-        for listener in self.listeners * 8:
-            listener.handle_request()  # of a browser that was told to reload meanwhile
         if self.answer:
             self.told.wait(2)  # seconds; if the program ends before, no page is sent
         for listener in self.listeners:  # the ports are free at once for others
@@ -980,9 +980,9 @@ class _Callback:
     def wait(self, asked, seconds, server):
         """Returns the address that the browser came back to, or what was pasted.
         LoginRequired: the time is over. It never blocks for long: Ctrl-C must work at once,
-        and nothing waits for a terminal and a socket together everywhere."""
+        and not every system can wait for a terminal and a socket together."""
         self.asked = asked
-        deadline = time.monotonic() + seconds
+        deadline = monotonic() + seconds
         typed = ""
         with ExitStack() as at_the_end:
             terminal = _terminal()
@@ -993,7 +993,7 @@ class _Callback:
             else:
                 _say("Browser elsewhere? See authorization_request() and exchange().")
             while not self.answer:
-                if time.monotonic() > deadline:
+                if monotonic() > deadline:
                     raise LoginRequired(
                         f"nobody logged in for {seconds:g} seconds: try again; check "
                         "client_id, redirect_uri and scope; or use "
@@ -1139,7 +1139,8 @@ def _browse(url, open_browser):
 
 def _system_browser(url):
     """webbrowser.open() in a process of its own: what it starts has our stdout, so that
-    `x=$(program)` would get what a browser says, and wait for its end. It may fail."""
+    `x=$(program)` would get what a browser says, and wait for its end; and one in the
+    terminal would take what is pasted. It may fail."""
     with suppress(Exception):
         if getattr(sys, "frozen", False):  # then that is no Python, but the program again
             import webbrowser
@@ -1148,7 +1149,7 @@ def _system_browser(url):
             from subprocess import DEVNULL, call
             # -I: a webbrowser.py in the current folder may be anybody's.
             call([sys.executable, "-I", "-m", "webbrowser", url],
-                 stdout=DEVNULL, stderr=DEVNULL)
+                 stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
 
 def _terminal():
     """The descriptor of stdin, if it is a terminal, and ours at this time; else None."""
@@ -1164,8 +1165,8 @@ def _give_every_key(terminal, at_the_end):
     def end(*_):
         sys.exit(143)  # as a shell has it for one who dies of SIGTERM
 
-    # ValueError: in another thread than the first, nothing can be done about SIGTERM.
-    # TypeError: it has a handler in C, which could not be put back.
+    # The terminal stays as it is, and cuts long lines, where nothing can be done about
+    # SIGTERM. ValueError: this is not the first thread. TypeError: it has a handler in C.
     with suppress(ImportError, TypeError, ValueError):
         from signal import SIG_DFL, SIGTERM, getsignal, signal
         from termios import ICANON, TCSANOW, tcgetattr, tcsetattr
@@ -1217,8 +1218,8 @@ def _device_token(fields, open_browser, timeout, ask):
     interval = max(MIN_INTERVAL, _seconds(fields.get("interval"), 5))
     if timeout is None:  # a longer one does no harm: the server says when the code is over
         timeout = _seconds(fields.get("expires_in"), LOGIN_TIME)
-    deadline = time.monotonic() + timeout
-    while time.monotonic() + interval < deadline:
+    deadline = monotonic() + timeout
+    while monotonic() + interval < deadline:
         time.sleep(interval)
         try:
             return ask(DEVICE_CODE, device_code=fields["device_code"])
@@ -1576,15 +1577,15 @@ class _Connection(io.RawIOBase):
 
     def ready(self):
         """The socket, for the time that is left; socket.timeout if there is none."""
-        left = min(self.timeout, self.deadline - time.monotonic())
+        left = min(self.timeout, self.deadline - monotonic())
         if left <= 0:
             raise socket.timeout("timed out")
         self.sock.settimeout(left)
         return self.sock
 
     def makefile(self, _):
-        """What comes in, as HTTPResponse reads it. The buffer is small: what comes out of
-        turn stays behind it, where is_good sees it."""
+        """What comes in, as HTTPResponse reads it. The buffer is small: of what comes out
+        of turn, the beginning goes with it, and is_good sees the rest."""
         return io.BufferedReader(self, 8192)
 
     def readable(self):
@@ -1629,8 +1630,8 @@ class _Connection(io.RawIOBase):
     def answer(self, request, headers):
         """Sends the request, and returns the answer when its head is there."""
         self.timeout = request.timeout
-        self.deadline = time.monotonic() + self.timeout
-        # Whether what is read may end with the connection; of a head, that says it better.
+        self.deadline = monotonic() + self.timeout
+        # Whether what is read may end with the connection: a head may, for `lines` says so.
         self.until_end = True
         try:
             if self.sock is None:
@@ -1654,7 +1655,7 @@ class _Connection(io.RawIOBase):
         return answer
 
     def close(self):
-        """Does nothing: the BufferedReader of each answer calls it at the end of that."""
+        """Does nothing: the BufferedReader calls it when its answer is closed."""
 
     def hang_up(self):
         """Closes the socket, if it came so far. The connection is not used again."""
@@ -1783,7 +1784,7 @@ class _Answer(HTTPResponse):
             self.chunk_left = int(found.group(1), 16)
             if not self.chunk_left:
                 self.lines()  # the trailer: nobody needs it, but the next answer follows it
-                self._close_conn()  # of the file alone
+                self._close_conn()  # closes the file, and not the socket
                 self.chunk_left = None
         return self.chunk_left
 
@@ -1916,7 +1917,7 @@ def _link_on_page(page):
     places = [page]
     if isinstance(page, dict) and not page.keys() & _NEXT:
         places = page.values()
-    links = [place[name] for place in places for name in _NEXT if _at(place, name)]
+    links = [_at(place, name) for place in places for name in _NEXT if _at(place, name)]
     if not links:
         return None
     link = _at(links[0], "href") or links[0]
@@ -2398,6 +2399,7 @@ def _parsed(name="", *words):
                               if option == several]
             _require(all(pair[1:] for pair in given[several]),
                      f"{several} takes a name and a value, with a {mark!r} between them")
+        json.loads(given.get("--json", "null"))  # a ValueError now, and not later
         return _COMMANDS[name], given
     except Exception as error:  # getopt has one of its own
         raise ValueError(f"{usage}oauth2min: {error}")
@@ -2451,7 +2453,7 @@ def _status(client, _):
     keeper = client._keeper
     kept = keeper.kept
     # A refresh token that was refused stays in the store, where renew_at is 0 then.
-    renewable = bool(token and token.refresh_token and kept.renew_at != 0)
+    renewable = token and token.refresh_token is not None and kept.renew_at != 0
     if client._grant_type == "client_credentials" or not (renewable or kept.is_good()):
         raise LoginRequired("nobody is logged in: call login()")
     end = token.expires_at
@@ -2475,10 +2477,11 @@ def _check_access(client, given):
     is_program = client._grant_type == "client_credentials"
     if is_program and not client._server.client_secret:
         raise LoginRequired(f"nobody is logged in: call login(), or set {given['SECRET']}")
-    wanted = client._keeper.scope
-    if client.token and not client._keeper.kept.covers(wanted):
+    keeper = client._keeper
+    if client.token and not keeper.kept.covers(keeper.scope):
         if not is_program:
-            raise LoginRequired(f"your login lacks scope: call login() --scope '{wanted}'")
+            raise LoginRequired("your login lacks scope: call login() "
+                                f"--scope '{keeper.scope}'")
         client.token = None  # another one is asked for
 
 def _client(given, grant_type=None):

@@ -131,7 +131,9 @@ class Servers(contextlib.ExitStack):
         self.peers = []             # the address and the far end of each connection
         self.said = io.StringIO()   # what went to stderr
         self.replace(socket, "create_connection", self.connect)
-        self.replace(oauth2min, "time", Clock())
+        clock = Clock()
+        self.replace(oauth2min, "time", clock)
+        self.replace(oauth2min, "monotonic", clock.monotonic)
         self.replace(sys, "stderr", self.said)
         self.warnings = self.enter_context(warnings.catch_warnings(record=True))
         warnings.simplefilter("always", RuntimeWarning)

@@ -179,6 +179,7 @@ def loaded(source):
     module = types.ModuleType("simulated")
     exec(compile(source, "oauth2min.py", "exec"), module.__dict__)
     module.time = Clock()
+    module.monotonic = module.time.monotonic
     module.threading = Threading()
     module.sys = types.SimpleNamespace(stderr=None)  # login() speaks to nobody
     return module
