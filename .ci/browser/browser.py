@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 import unittest
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
