@@ -5,7 +5,7 @@
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
 # pyright: reportPossiblyUnboundVariable=false, reportUnsupportedDunderAll=false
-# pyright: reportOperatorIssue=false, reportReturnType=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportReturnType=false
 # ruff: noqa: BLE001, I001, PLE0605, PYI034, SIM905, UP006, UP035, UP041, UP045
 """OAuth 2.0 for Python programs: one file to copy, the standard library, nothing else.
 
