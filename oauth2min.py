@@ -23,16 +23,17 @@
         for item in page["items"]:
             print(item["track"]["name"])
 
-The rules are those of these documents; comments name their sections:
+A program (the client) gets an access token from the authorization server, in one of several
+ways (grants), and sends it to an API. The scope is what it allows; a refresh token gets the
+next one without the user. The rules are in these documents; comments name their sections:
 
     RFC 6749 OAuth 2.0           RFC 8252 programs on a user's machine   RFC 9207 issuers
     RFC 6750 bearer tokens       RFC 8414 metadata of a server           RFC 9700 security
     RFC 7009 revocation          RFC 8628 devices without a browser      RFC 9110 HTTP
     RFC 7636 PKCE: a stolen code is worth nothing                        RFC 9112 HTTP/1.1
 
-Not here: the implicit and the password grant (RFC 9700 forbids them), the validation of ID
-tokens, and async (`await asyncio.to_thread(client.get, url)` does it). Read it from the
-top: what OAuth is about comes first, up to "Token file"; files, sockets and HTTP serve it.
+Not here: the implicit and the password grant (RFC 9700 tells why), the validation of ID
+tokens, and async. Read it from the top: OAuth comes first, up to "Token file".
 """
 import base64
 import copy
@@ -72,7 +73,7 @@ __all__ = """
     RateLimited Response ResponseError StoreError Token TokenError TokenFile UnsafeURL
     discover main""".split()
 
-MARGIN = 30             # seconds: a token counts as expired this long before its end
+MARGIN = 30             # seconds: a token counts as expired up to this long before its end
 LOGIN_TIME = 300        # seconds that a user has in the browser
 MIN_INTERVAL = 1        # seconds between two questions of the device grant
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -98,7 +99,7 @@ class AuthorizationError(OAuth2Error):
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or its answer made no sense."""
     status: int = 200                     # of the HTTP answer
-    _refused: bool = False                # its own word against what was sent: _is_refusal
+    _refused: bool = False                # the code or refresh token is dead: _is_refusal
 
 class ResponseError(OAuth2Error):
     """The API answered 400 or more; `.response` is its answer."""
@@ -125,7 +126,7 @@ class Token(namedtuple("Token",
     """What the token endpoint gave (RFC 6749 section 5.1); replaced, never changed.
     expires_at: the clock time of its end in seconds, None if the server did not say.
     scope: what it is good for, words with spaces. raw: the server's whole answer, with
-    whatever else is in it, such as an id_token. ValueError: a value of the wrong kind."""
+    whatever else is in it, such as an id_token. ValueError, TypeError: a wrong value."""
     __slots__ = ()
     access_token: str
     token_type: str
@@ -177,7 +178,7 @@ class Client:
     grant_type: how a first token is obtained: one of GRANT_TYPES.
     scope: what the token is to be good for, a string with spaces or several strings.
     redirect_uri: where a login ends; on loopback without a port, at any free port.
-    store: where the token is kept: the path of a file, or an object like TokenFile.
+    store: the path of a file, or an object like TokenFile; without one, in memory only.
     base_url: of the API. Relative URLs are appended, and its origin alone sees the token.
     headers: sent with every API request.
     timeout: seconds for one request in all. max_wait: seconds in all for rate limits.
@@ -235,8 +236,8 @@ class Client:
                 data: "Params | bytes" = None, json: object = None,
                 headers: "Mapping[str, str] | None" = None) -> "Response":
         """Sends an authorized request and returns the answer, read to its end.
-        data: a form (a mapping or pairs), or a body as it is (str, bytes). json: a body.
-        ResponseError: the answer is 400 or more; a 401 renews the token first.
+        data: a form (a mapping or pairs), or the body itself (str, bytes). json: any value.
+        ResponseError: the answer is 400 or more; after a 401, also with another token.
         LoginRequired: no usable token. UnsafeURL: the token is not for that address.
         URLError: the network; or the answer is cut short, or larger than MAX_CONTENT."""
         body, content_type = _body(data, json)
@@ -263,11 +264,11 @@ class Client:
         The next page is found by `Link: rel=next` (RFC 8288), or by a link called `next` or
         `@odata.nextLink` at the top of the page or one level down. next="paging.next" names
         another link; next=("meta.next_token", "pagination_token") a cursor and the
-        parameter that takes it; a function gets the page and returns the link. It ends
-        where the link is missing, empty or was seen before. UnsafeURL: it leads to another
-        origin. ValueError: what looks like a next page is no link."""
+        parameter that takes it; a function gets the page and returns the link. It ends with
+        a 204, or where the link is missing, empty or was seen before. UnsafeURL: it leads
+        to another origin. ValueError: what looks like a next page is no link."""
         first = address = _absolute(self._base_url, url, params)
-        seen = {None}
+        seen = {None}  # None: there is no next page
         while address not in seen:
             if _origin(address) != _origin(first):
                 raise UnsafeURL(f"the next page is elsewhere: {_scheme_and_host(address)}")
@@ -281,9 +282,9 @@ class Client:
 
     def access_token(self, rejected: "str | None" = None) -> str:
         """A good access token for any other HTTP library: ask before each request.
-        rejected: the one that an API has just answered with 401; then it is another one,
-        renewed once, however many threads and processes come with the same. LoginRequired:
-        only the user can help. TokenError: renewing failed."""
+        rejected: a token that an API has just answered with 401: you get another one, and
+        the server is asked once, however many threads and processes come. LoginRequired:
+        only the user can help. TokenError, URLError: renewing failed."""
         return self._keeper.good(self.request_token, rejected).token.access_token
 
     @property
@@ -317,10 +318,10 @@ class Client:
         """Makes sure that there is a usable token. The user is asked if there is none, if
         renewing it was refused, if more scope is wanted than was asked for last time, or if
         there are `parameters`, which go with the authorization request.
-        The address is shown on stderr in any case, and the one that a browser elsewhere
-        ends at can be pasted. open_browser: True, False, a function that gets the address,
-        or None: only if the user would see it. timeout: seconds that the user has.
-        AuthorizationError: the answer is no. LoginRequired: the time is over."""
+        The address is always shown on stderr. If the browser is on another machine, the
+        user pastes the address where it ends. open_browser: True, False, a function that
+        gets the address; None: if the user would see it, not for a device code. timeout:
+        the user's seconds. AuthorizationError: a no. LoginRequired: the time is over."""
         try:
             if not parameters:
                 kept = self._keeper.good(self.request_token)
@@ -351,8 +352,9 @@ class Client:
         `.url`, and keep the whole in the user's session, for `exchange`. In a web
         application `redirect_uri` is a page of yours."""
         import secrets
-        # `state` is against forged answers (RFC 6749 section 10.12), PKCE against stolen
-        # codes (RFC 7636): what begins here can be finished nowhere else.
+        # `state`: an answer that somebody forged lacks it (RFC 6749 section 10.12). PKCE:
+        # the browser sees only a hash of the verifier; the verifier itself goes with the
+        # code, so that one who steals the code cannot use it (RFC 7636 section 4).
         state = secrets.token_urlsafe(32)
         verifier = ""
         uri = _redirect_uri(redirect_uri or self._redirect_uri, self._http.allow_http)
@@ -427,8 +429,8 @@ class Client:
 
     def _send(self, request):
         """The good answer to an API request, not yet read; else the error is raised."""
-        home = _origin(self._base_url or request.full_url, self._http.allow_http)
-        if _origin(request.full_url) != home:  # nobody else sees the token
+        origin_of_token = _origin(self._base_url or request.full_url, self._http.allow_http)
+        if _origin(request.full_url) != origin_of_token:  # nobody else sees the token
             raise UnsafeURL("the token is not for "
                             f"{_without_query(request.full_url)}: use another Client")
         patience = self._max_wait if request.is_repeatable else 0
@@ -454,7 +456,7 @@ class Client:
                 keeper.unproven = {}
                 return answer
             error = _response_error(request, self._http.read(answer))
-            # 2. A 401 from where the token belongs: another token, unless this one is new.
+            # 2. A 401, and no redirect took the token off: try another, unless `unproven`.
             if (answer.code != 401 or "Authorization" not in request.unredirected_hdrs
                     or monotonic() < keeper.unproven.get(access_token, 0)):
                 raise error
@@ -471,8 +473,8 @@ class Client:
 # --- Keeping the token ------------------------------------------------------------------
 
 class _Kept(namedtuple("_Kept", "token renew_at scope")):
-    """A token in use. renew_at: the clock time from which it counts as expired, or None.
-    scope: what was asked for; the token's own is what the server made of it."""
+    """A token in use. renew_at: the clock time from which it counts as expired; None: not
+    known; 0: only a login helps. scope: what we asked for; token.scope: what we got."""
 
     def is_good(self):
         return self.renew_at is None or time.time() < self.renew_at
@@ -495,7 +497,7 @@ class _TokenKeeper:
     in_store = None
     # How the last renewal failed: whoever waited for it gets this error, too.
     failure = None
-    # The process that has the lock, by one thread; a signal handler of it may come in.
+    # The process that holds the store's lock; its thread (as in `exchange`) may come again.
     inside = None
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
@@ -508,11 +510,11 @@ class _TokenKeeper:
         _require(store is None or hasattr(self.store, "lock"),
                  "store must be a path, or have load(), save(record) and lock()")
         self.name = getattr(self.store, "path", "the store")  # for messages
-        # The access token that replaced a refused one and was accepted nowhere yet, and
-        # until when that counts: an API that refuses it would refuse the next one, too.
-        # Without this, each 401 of a broken API would cost the server a renewal.
+        # {access token: monotonic() time}: the token that we got in place of a refused one,
+        # until an API accepts it or the time is over. If an API refuses it, too, it would
+        # refuse the next: without this, each 401 of a broken API would cost a renewal.
         self.unproven = {}
-        # One lock a process: a forked child has its parent's, but not who holds it.
+        # {process: its lock}. In a forked child, the parent's might never be released.
         self.locks = {}
 
     def good(self, ask, rejected=None):
@@ -528,8 +530,7 @@ class _TokenKeeper:
                 return kept
             try:
                 if self.failure is not failure:
-                    # Of the renewal that we waited for; each raise would add to its
-                    # traceback.
+                    # The error of that renewal; each raise would add to its traceback.
                     raise self.failure.with_traceback(None)
                 kept = self.renew(ask, kept)
             except LoginRequired:
@@ -645,8 +646,8 @@ class _TokenKeeper:
 
 class AuthorizationRequest(namedtuple("AuthorizationRequest",
                                       "url state code_verifier redirect_uri")):
-    """A login under way: four strings, to be kept in the user's session. Only `url` goes
-    out; `code_verifier` is empty for a server that refuses PKCE."""
+    """A login under way: four strings, to be kept in the user's session. The browser gets
+    only `url`. `code_verifier` is empty if the server's dict says 'pkce': False."""
     url: str
     state: str
     code_verifier: str
@@ -658,6 +659,7 @@ class AuthorizationRequest(namedtuple("AuthorizationRequest",
 def _code(asked, response, server):
     """The code out of the address that the browser ended at (RFC 6749 section 4.1.2)."""
     fields = _answer_to(asked, response)
+    # Was it this server that we asked? The code of another one must not go to it.
     here = _absolute(None, server.endpoint("authorization_endpoint"))
     if fields is None or not asked.url.startswith((f"{here}?", f"{here}&")):
         raise AuthorizationError("this is no answer to our request (its state or address "
@@ -673,9 +675,9 @@ def _code(asked, response, server):
                           (asked.state, asked.code_verifier, fields.get("code")))
 
 def _is_from(server, fields):
-    """Whether the answer names the server that was asked (RFC 9207): that of another one
-    would carry the code of one server to the other. Where nobody knows the issuer, it has
-    at least the host of an endpoint."""
+    """Whether the answer comes from the server that we asked, by its `iss` (RFC 9207): else
+    we could send the code of one server to another. If we know no issuer, `iss` must have
+    the host of an endpoint. It may be missing if it is not promised, and in an error."""
     theirs = fields.get("iss")
     issuer = server.get("issuer")
     if theirs is None:
@@ -692,8 +694,8 @@ def _promises_iss(server):
 
 def _answer_to(asked, response):
     """The fields of an address, or of its query, if they answer this request: by its state,
-    and by the place that the answer was to come to (RFC 9700 section 4.4.2). None if one is
-    repeated (RFC 6749 section 3.1): two readers may see two answers."""
+    and by the address where it should come (RFC 9700 section 4.4.2). Else None; also if one
+    is repeated (RFC 6749 section 3.1): nobody could say which of the two counts."""
     text = response.partition("#")[0]
     address, mark, query = text.partition("?")
     if not mark or "=" in address.partition("://")[0]:  # it is the query alone
@@ -737,11 +739,11 @@ class _Endpoints:
             "POST", self.endpoint(endpoint),
             {**headers, "Accept": "application/json", "Content-type": _FORM},
             _form(form).encode(), secrets)
-        request.spends = True
+        request.spends = True  # on a new connection: a dead one could lose the code
         answer = self.http.read(self.http.open(request))  # a redirect is not followed
         fields = _json(answer.content, answer.text)
         if not isinstance(fields, dict):
-            # GitHub sends a form, if not asked. What has blanks or tags in it is none.
+            # Some send a form (GitHub without our Accept). With blanks or tags it is none.
             fields = dict(parse_qsl(re.sub(r"(?s)\A.*[<\s].+", "", answer.text)))
         has_all = all(isinstance(fields.get(name), str) for name in needed)
         if answer.status_code < 300 and has_all and not fields.get("error"):
@@ -765,7 +767,7 @@ class _Endpoints:
         return {}, {"client_id": self.client_id, "client_secret": secret}
 
 def _token_error(request, answer, fields):
-    """In the server's words, with advice by its word, only without one by the status."""
+    """A TokenError in the server's words. The advice follows `error`, else the status."""
     status = answer.status_code
     said = _words(fields)[0]
     word = said or ("invalid_client" if status in (401, 403) else None)
@@ -784,14 +786,14 @@ def _token_error(request, answer, fields):
     return error
 
 def _is_refusal(answer, fields, word):
-    """Whether it is the server's own word against the code or refresh token that was sent,
-    which is dead then. A word about the client does not count (a 401 may say it by its
-    challenge), nor does a page or text of somebody else, such as a framework's "Not
-    Found"."""
+    """Whether the server itself refused the code or refresh token that was sent: it is dead
+    then. A word about the client is no refusal (a 401 may say it by its challenge), nor is
+    text, a page, or an `error` of several words: a framework's "Not Found". JSON without an
+    `error` is one: Twitch's and Strava's."""
     status = answer.status_code
     is_client = word == "invalid_client" or not word and re.match(
         "(?i)basic", answer.headers.get("WWW-Authenticate", ""))
-    is_own = fields and " " not in word or re.fullmatch(  # or an error without a word
+    is_own = fields and " " not in word or re.fullmatch(  # or an empty answer
         "4.. 0", f"{status} {answer.headers.get('Content-Length')}")
     return is_own and not is_client and status in (200, 400, 401, 403)
 
