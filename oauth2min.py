@@ -328,8 +328,8 @@ class Client:
                 if kept.covers(self._keeper.scope):
                     return kept.token
         except (LoginRequired, TokenError) as error:
-            if error.retry_after:  # it will pass, and the user could not help in it
-                raise
+            if error.retry_after or self._grant_type == "client_credentials":
+                raise  # it will pass, or is a program's: the user could not help in it
         if self._grant_type == DEVICE_CODE:
             endpoint = "device_authorization_endpoint"
             fields = self._server.post(endpoint, self._login_form(endpoint, {}, parameters),
@@ -807,8 +807,8 @@ class TokenFile:
     nothing."""
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
-        """ValueError: there is something else than a file at this path, such as a
-        folder."""
+        """ValueError: this path is not one of a file (but of a folder, for example), has a
+        `~` without a home directory, or is a link in a folder that others can write to."""
         path = os.path.expanduser(path)
         # A symbolic link stays one, its target is replaced.
         self.path = os.path.realpath(path)
@@ -942,10 +942,10 @@ class _Callback:
         self.listeners = []
 
     def listen(self, redirect_uri):
-        """Listens at this address, if it is on this machine, on both families if it says
-        "localhost"; returns it with its port. There may be no IPv6 here; but if another
-        program had that port, the browser could take our code there. OSError: a port cannot
-        be had."""
+        """Listens at this address, if it is on this machine; returns it with its port. For
+        "localhost" it listens on IPv4 and, where there is IPv6, on that, too. OSError: the
+        port cannot be had. It is one also if another program has the port on only one of
+        the two: the browser could take our code there."""
         parts = urlsplit(redirect_uri)
         if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
             return redirect_uri  # the answer can only be pasted
@@ -963,7 +963,7 @@ class _Callback:
                     "it, or give redirect_uri another one, or none for any that is free")
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
-        # After the host, where it may have been already; all else stays as it was given.
+        # The port is put after the host, in the place of an old one; the rest is as given.
         return re.sub("(?i)^(http://[^/?]+?)(:[0-9]*)?(?=[/?]|$)", rf"\1:{port}",
                       redirect_uri)
 
@@ -1000,12 +1000,12 @@ class _Callback:
                         f"nobody logged in for {seconds:g} seconds: try again; check "
                         "client_id, redirect_uri and scope; or use "
                         "authorization_request(), exchange()")
-                time.sleep(0.0005)  # for where nobody listens, and pasting is the only way
+                time.sleep(0.0005)  # without a listener, nothing else here takes time
                 for listener in self.listeners:
-                    listener.handle_request()  # of one who waits; or of nobody, after 3 ms
+                    listener.handle_request()  # one connection, or none within 3 ms
                 more = _typed()
                 for key in more:
-                    if key in "\b\x7f":  # Backspace: the terminal has shown it, as ^?
+                    if key in "\b\x7f":  # Backspace, shown as ^?: wipe that and one more
                         typed = typed[:-1]
                         _say("\b\b\b   \b\b\b", "")
                     else:
@@ -1060,7 +1060,8 @@ def _handler(callback):
             others are refused at once, and nothing that they send is kept or repeated."""
             ours = callback.asked.redirect_uri
             answer = urljoin(ours, self.path.encode("latin-1").decode("utf-8", "replace"))
-            # UnsafeURL: it is not by a name of this machine that it came to us.
+            # http.server reads the path as Latin-1, but it is UTF-8. UnsafeURL: the Host is
+            # no name of this machine: a page elsewhere made its own name point here.
             port = _origin(f"http://{self.headers['Host']}", False)[2]
             if (port == _origin(ours)[2] and len(answer) <= MAX_QUERY
                     and _answer_to(callback.asked, answer)):
@@ -1072,8 +1073,9 @@ def _handler(callback):
                 self.send_error(404)
 
         def do_POST(self):
-            """The same, of a server that lets the browser send a form: it is a query."""
-            # A ValueError where there is no length, or less than nothing.
+            """The same for an answer that the browser sends as a form, which a server may
+            want (response_mode=form_post): the form takes the place of the query."""
+            # Without a good length this is a ValueError, which hangs up.
             size = min(int(f"0{self.headers['Content-Length']}"), MAX_QUERY)
             form = self.rfile.read(size).decode("latin-1")
             self.path = f"{self.path.partition('?')[0]}?{form}"
@@ -1140,11 +1142,11 @@ def _browse(url, open_browser):
             threading.Thread(target=open_browser, args=(url,), daemon=True).start()
 
 def _system_browser(url):
-    """webbrowser.open() in a process of its own: what it starts has our stdout, so that
-    `x=$(program)` would get what a browser says, and wait for its end; and one in the
-    terminal would take what is pasted. It may fail."""
+    """webbrowser.open() in a process of its own, which has not our stdin and stdout. Else
+    `x=$(program)` would get what the browser prints, and wait until it ends; and a browser
+    in the terminal would take what is pasted. It may fail."""
     with suppress(Exception):
-        if getattr(sys, "frozen", False):  # then that is no Python, but the program again
+        if getattr(sys, "frozen", False):  # sys.executable is this program, and no Python
             import webbrowser
             webbrowser.open(url)
         else:
@@ -1154,7 +1156,8 @@ def _system_browser(url):
                  stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
 
 def _terminal():
-    """The descriptor of stdin, if it is a terminal, and ours at this time; else None."""
+    """The descriptor of stdin, if it is a terminal and we are in its foreground; else None,
+    and always on Windows: nothing can be pasted there."""
     with suppress(AttributeError, OSError, ValueError):  # stdin may be closed; or Windows
         file = sys.stdin.fileno()
         if os.tcgetpgrp(file) == os.getpgrp():
@@ -1192,9 +1195,9 @@ def _typed():
     return os.read(file, _BLOCK).decode("utf-8", "replace")
 
 def _pasted(typed, asked, server):
-    """The answer in what was typed: an address, its query or, where no issuer is promised,
-    code#state, or the code if PKCE does what `state` would do. On a page that shows the
-    code, it is whatever was typed. "" if there is none."""
+    """The answer in what was typed: an address, its query or, if the server promises no
+    `iss`, code#state, or a code alone (of 16 characters at least) if PKCE protects it. With
+    an out-of-band redirect_uri, any text is taken for the code. "" if there is none."""
     line = re.sub(r"[\s\0-\x1f]", "", typed)
     code, mark, state = line.partition("#")  # as Anthropic's page shows them
     is_shown = asked.redirect_uri.startswith("urn:")  # "out of band"
@@ -1278,8 +1281,8 @@ class Response(namedtuple("Response", "status_code headers url content")):
         return self.content.decode(named.group(1), "replace")
 
     def json(self) -> "Any":
-        """The body parsed: in the encoding that RFC 8259 detects, else in the charset that
-        the server names. ValueError: it is not JSON."""
+        """The body parsed: in the encoding that its first bytes show (RFC 4627 section 3),
+        else in the charset that the server names. ValueError: it is not JSON."""
         for text in self.content, self.text:
             with suppress(ValueError, RecursionError):
                 return json.loads(text, parse_int=_integer)
@@ -1287,9 +1290,9 @@ class Response(namedtuple("Response", "status_code headers url content")):
                          "that is not JSON: is this the right address?")
 
 class _Request(Request):
-    """What is to be sent, once. No message about it may repeat its `secrets`."""
-    # Whether it must not be lost on a connection that may be dead already, for it uses
-    # something up, a code for example.
+    """A request; what goes out is a copy. No message about it may repeat its `secrets`."""
+    # Whether it uses something up, such as a code. Then it goes over a new connection: an
+    # idle one may be dead already, and the code would be lost.
     spends = False
 
     def __init__(self, method, url, headers, body=None, secrets=()):
@@ -1394,7 +1397,6 @@ class _HTTP:
         self.tell(answer.request, f"<-- {answer.code} {answer.msg}", answer.headers, b"")
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
             answer.connection.deadline = float("inf")
-            answer.http = self  # which closes the connection that comes back, at its end
         return answer
 
     def tell(self, request, start, headers, body):
@@ -1421,7 +1423,7 @@ def _redirected(request, response):
     here = _origin(response.url)
     there = _origin(url)
     if here != there:
-        kept = "(If-r|R)ange"  # neither the token nor our own headers are for there
+        kept = "(If-r|R)ange"  # a part is asked for there, too; the rest is not for there
         if body or here[0] > there[0]:  # "https" comes after "http"
             raise UnsafeURL(f"redirected to {_scheme_and_host(url)}: no https, or a body")
     headers = {name: text for name, text in request.unredirected_hdrs.items()
@@ -1550,7 +1552,7 @@ class _Connections(BaseHandler):
         self.drop(0)
 
     def drop(self, rest):
-        """Closes the idle connections, the oldest first, but for so many."""
+        """Closes idle connections, the oldest first, until only `rest` of them are left."""
         with suppress(IndexError):  # another thread was faster
             while len(self.idle) > rest:
                 self.idle.pop(0).hang_up()
@@ -1586,8 +1588,8 @@ class _Connection(io.RawIOBase):
         return self.sock
 
     def makefile(self, _):
-        """What comes in, as HTTPResponse reads it. The buffer is small: of what comes out
-        of turn, the beginning goes with it, and is_good sees the rest."""
+        """What comes in, as HTTPResponse reads it. If more comes than the answer, is_good
+        sees it, but not what is in this buffer already: so the buffer is small."""
         return io.BufferedReader(self, 8192)
 
     def readable(self):
@@ -1602,7 +1604,7 @@ class _Connection(io.RawIOBase):
                 return size
             raise _BadAnswer("a body that breaks off")
         except OSError:
-            self.deadline = 0  # what was read is lost: no later read may go on
+            self.deadline = 0  # the buffer may have lost bytes: each later read fails, too
             raise
 
     def connect(self):
@@ -1613,7 +1615,8 @@ class _Connection(io.RawIOBase):
             import ssl  # there are Pythons without
             # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
             self.owner.context = ssl.create_default_context()
-        # UnsafeURL, if a proxy for plain http is not on this machine.
+        # UnsafeURL, if a proxy for plain http is not on this machine. If the name has more
+        # than one address, each of them has the whole timeout; looking it up has none.
         _, name, port = _origin(f"{scheme}://{host}", self.owner.allow_http)
         self.sock = socket.create_connection((name.strip("[]"), port), self.timeout)
         if tunnel:
@@ -1633,7 +1636,8 @@ class _Connection(io.RawIOBase):
         """Sends the request, and returns the answer when its head is there."""
         self.timeout = request.timeout
         self.deadline = monotonic() + self.timeout
-        # Whether what is read may end with the connection: a head may, for `lines` says so.
+        # Whether the server may hang up now without an error from readinto. In the head it
+        # may: `lines` has its own error for that.
         self.until_end = True
         try:
             if self.sock is None:
@@ -1775,8 +1779,8 @@ class _Answer(HTTPResponse):
 
     def _get_chunk_left(self):
         """What http.client asks for before it reads of a chunk (RFC 9112 section 7.1): how
-        much of it is to come; None after the last. A line break is between two chunks, none
-        before the first."""
+        much of it is to come; None after the last. A line break stands between two chunks;
+        before the first there is none, so that one is put in here."""
         if not self.chunk_left:
             start = b"\n" if self.chunk_left is None else self.fp.readline(2)
             found = _CHUNK_START.fullmatch(start + self.fp.readline(4096))
@@ -1791,8 +1795,8 @@ class _Answer(HTTPResponse):
         return self.chunk_left
 
     def close(self):
-        """Gives the connection back if the next answer can come on it: both sides have been
-        heard to the end."""
+        """Gives the connection back if it can be used again: the answer was read to its
+        end, and nobody said that it closes. Else hangs up."""
         connection = self.connection
         self.connection = None
         is_whole = self.isclosed() or self.length == 0
@@ -2039,16 +2043,16 @@ def _origin(url, allow_http=True):
 def _redirect_uri(uri, allow_http):
     """The same, if a code may come there (RFC 6749 section 3.1.2, RFC 8252 section 7): to
     https, to this machine, to a scheme of a program's own, or to a page that shows it."""
-    _require(re.fullmatch(r"""(?ix) (https? | [a-z][a-z0-9+-]* \. [a-z0-9.+-]*) : [!-"$-~]+
+    _require(re.fullmatch(r"""(?x) (https? | [a-z][a-z0-9+-]* \. [a-z0-9.+-]*) : [!-"$-~]+
                           | urn:ietf:wg:oauth:2\.0:oob(:auto)?""", uri),
              "redirect_uri must be https, loopback or of a scheme like com.example.app:")
-    if uri.lower().startswith("http"):
+    if uri.startswith("http"):
         _origin(uri, allow_http)
     return uri
 
 def _is_text(value):
     """Whether it is a string, not empty, without line breaks and other control characters,
-    that UTF-8 can hold, which half of a surrogate pair it cannot."""
+    that UTF-8 can hold (it cannot hold half of a surrogate pair)."""
     return isinstance(value, str) and re.fullmatch("[^\0-\x1f\x7f\ud800-\udfff]+", value)
 
 def _scope(scope):
@@ -2080,7 +2084,7 @@ def _scheme_and_host(url):
 
 def _one_line(text, secrets=()):
     """What a server said, fit for a message: one line of at most 300 characters, without
-    the secrets that we sent."""
+    query strings, and nothing of it if it repeats one of the secrets, in any encoding."""
     text = text[:8000]
     said = f"{text}{unquote(text)}{unquote_plus(text)}".lower()
     if any(secret.lower() in said for secret in _long(secrets)):
@@ -2122,8 +2126,9 @@ def _in_their_words(kind, where, fields, advice, secrets):
     return error
 
 def _as_text(text, headers, body, secrets):
-    """A message that begins with this text, as it goes over the wire, at most 10,000
-    characters of it. Secrets are masked: by value what we know, else by name."""
+    """A message for `trace`, at most 10,000 characters of it: this text, the headers, the
+    body unpacked. What `open` and the connection add (Host, User-agent, Content-length) is
+    not in it. Secrets are masked: by value what we know, else by name."""
     for name, value in headers.items():
         text += f"\n{name}: {value}"
     if body and isinstance(body, bytes):
@@ -2156,8 +2161,9 @@ def _integer(digits):
 def discover(issuer: str, context: "ssl.SSLContext | None" = None,
              timeout: float = 30) -> "Dict[str, Any]":
     """The metadata of the server that calls itself `issuer`: from RFC 8414's address, or
-    else from one of OpenID's. OAuth2Error: none has it; the message says what was tried.
-    `timeout` is seconds for each address that is tried."""
+    else from one of OpenID's; no redirect is followed. OAuth2Error: none has it; the
+    message says what was tried. URLError: the last one could not be read. UnsafeURL: an
+    address is not https. `timeout` is seconds for each address."""
     return _metadata(_HTTP(context, (), None, timeout, None, False), issuer)
 
 def _metadata(http, issuer):
@@ -2250,8 +2256,8 @@ def _server_facts(server, base_url=None):
 
 # Servers that tutorials use and that publish no metadata, or not all that is needed: plain
 # dicts, as you would write one for your own server. A provider is data: no code knows its
-# name. X and Microsoft give a refresh token only for the scope offline.access, and
-# offline_access. With an `issuer` beside the endpoints, answers are checked for it (RFC
+# name. A refresh token takes a scope: X calls it offline.access, Microsoft offline_access.
+# With an `issuer` beside the endpoints, an `iss` in an answer must be equal to it (RFC
 # 9207).
 PROVIDERS: "Dict[str, Dict[str, Any]]" = {
     "spotify": {
@@ -2379,10 +2385,10 @@ def main(argv: "List[str] | None" = None) -> int:
     return 1
 
 def _parsed(name="", *words):
-    """The function of a command, and what was given to it: a dict with the names that
-    _USAGE has, "SERVER" and "URL" too; of -p and -H, which may come several times, all, as
-    pairs. ValueError: the command line is wrong; the message begins with the usage of the
-    command."""
+    """The function of a command, and a dict of what was given to it. The keys are as in
+    _USAGE ("--scope", "SERVER", "URL"); the values are strings, "" for an option without
+    one. "-p" and "-H" are always there, each a list of [name, value]. ValueError: the
+    command line is wrong; the message begins with the usage of the command."""
     import getopt
     _require(name in _COMMANDS, f"oauth2min: no command {name!r}")
     # The lines of this command, which end where the next one begins.
@@ -2456,7 +2462,8 @@ def _status(client, _):
     kept = keeper.kept
     # A refresh token that was refused stays in the store, where renew_at is 0 then.
     renewable = token and token.refresh_token is not None and kept.renew_at != 0
-    if client._grant_type == "client_credentials" or not (renewable or kept.is_good()):
+    if client._grant_type == "client_credentials" or not (
+            renewable or kept and kept.is_good()):
         raise LoginRequired("nobody is logged in: call login()")
     end = token.expires_at
     print(json.dumps({**keeper.owner, "scope": token.scope or kept.scope,
@@ -2473,9 +2480,9 @@ _COMMANDS = {"login": _login, "get": _get, "token": _print_token, "status": _sta
              "logout": _logout}
 
 def _check_access(client, given):
-    """LoginRequired: neither a user with all the scope that is wanted is logged in, nor can
-    the program act for itself: that needs a secret, for RFC 6749 section 4.4 allows its
-    grant to confidential clients only."""
+    """Makes sure that there can be a token with the scope of --scope; forgets one of the
+    program that has less. LoginRequired: the user's login has less, or nobody is logged in
+    and the program has no secret, without which it gets no token (RFC 6749 section 4.4)."""
     is_program = client._grant_type == "client_credentials"
     if is_program and not client._server.client_secret:
         raise LoginRequired(f"nobody is logged in: call login(), or set {given['SECRET']}")
@@ -2488,8 +2495,9 @@ def _check_access(client, given):
 
 def _client(given, grant_type=None):
     """A client as the options and the environment say. Without a grant type, it has that of
-    the token in the file, so that the commands after a login act for the user. Each server
-    and client has a file of its own, in the folder that the system has for such things."""
+    the token in the file, so that the commands after a login act for the user. That is read
+    without the lock: a file is replaced in one step. Each server and client has a file of
+    its own, in the folder that the system has for such things."""
     server = given["SERVER"]
     name = "OAUTH2" if "://" in server else server.upper().replace("-", "_")
     given["SECRET"] = f"{name}_CLIENT_SECRET"  # what to set, for a message

@@ -4344,6 +4344,10 @@ class LoopbackTest(LoginCase):
             error = self.error_of(AuthorizationError, self.stderr_of_login, client, browser)
             self.assertEqual(error.error_description, "n\xe3o")
 
+    def test_a_program_that_is_refused_opens_no_browser(self):
+        client = self.client("fake-app", client_secret="another secret")
+        self.error_of(TokenError, client.login, self.fail_if_asked)
+
     def test_a_browser_that_waits_for_the_page_does_not_stop_the_login(self):
         pages = []
         ended = threading.Event()
@@ -8084,6 +8088,19 @@ class CommandLineTest(CommandCase):
         self.assertIn("login spotify", self.error_line_of(*line))
         client.token = refused._replace(refresh_token=None)
         self.assertIn("login spotify", self.error_line_of(*line))
+
+    def test_status_of_a_login_that_ends_at_this_moment_is_1(self):
+        self.logged_in_client("fake-app", store=self.path())
+        load = TokenFile.load
+
+        def load_and_remove(file):  # as a logout in another process
+            record = load(file)
+            file.save(None)
+            return record
+
+        with mock.patch.object(TokenFile, "load", load_and_remove):
+            line = self.error_line_of("status spotify --store", self.path())
+        self.assertIn("nobody is logged in", line)
 
     def test_no_parameter_is_lost(self):
         echo = self.json_of_main("get spotify echo?z=0 -p a=1 -p b= -p a=2")

@@ -461,7 +461,7 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("a login asks where a renewal was refused", "except (LoginRequired, TokenError) as error:",
      "except TokenError as error:", "calls login()"),
     ("a login asks nobody while a trouble will pass",
-     "if error.retry_after:  # it will", "if False:  # it will", "calls login()"),
+     "if error.retry_after or", "if False or", "calls login()"),
 )]
 
 
