@@ -4416,11 +4416,11 @@ class LoopbackTest(LoginCase):
         assert not sys.stdin.read()  # what is typed is for the login
         print("dirt", flush=True)
         print("dirt", file=sys.stderr, flush=True)
-        url, page, end = sys.argv[1:]
+        url, page = sys.argv[1:]
         with open(page + ".new", "w") as file:
             file.write(url)
         os.replace(page + ".new", page)
-        while not os.path.exists(end):
+        while os.path.exists(page):  # until the folder of the test is removed
             time.sleep(0.01)
         """
     LOGIN = """
@@ -4435,9 +4435,8 @@ class LoopbackTest(LoginCase):
     def test_the_browser_neither_writes_to_our_stdout_nor_keeps_it_open(self):
         self.write("browser.py", textwrap.dedent(self.BROWSER).encode())
         self.write("webbrowser.py", b"raise SystemExit")  # of somebody else's
-        page, end = self.path("page"), self.path("end")
-        self.addCleanup(self.write, "end", b"")
-        command = [sys.executable, self.path("browser.py"), "%s", page, end]
+        page = self.path("page")
+        command = [sys.executable, self.path("browser.py"), "%s", page]
         os.environ["BROWSER"] = " ".join(map(shlex.quote, command))
         metadata = json.dumps(self.server.metadata)
         process = self.start_python(self.LOGIN, metadata, cwd=self.folder)
