@@ -56,6 +56,7 @@ def work(server, path, rounds):
 class Case(unittest.TestCase):
     def setUp(self):
         self.server = FakeServer().start()
+        self.server.kept = sys.maxsize     # for refreshes(), which counts all of them
         self.addCleanup(self.server.close)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)

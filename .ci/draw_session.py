@@ -35,6 +35,7 @@ CHANGING = (
     (r"code_challenge=[\w-]{43}", "code_challenge=pW7...fE4"),
     (r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d", r"2026-01-01\g<1>12:00"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "Thu, 01 Jan 2026 12:00:00 +0000"),
+    (r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}", "Thu Jan  1 12:00:00 2026"),
     (r"(?<=\D)\d\d:\d\d:\d\d", "12:00:00"),
 )
 
