@@ -234,9 +234,7 @@ class FakeServer:
         self._listener = Listener(self)
         scheme = "https" if self.context else "http"
         self.url = "%s://127.0.0.1:%d" % (scheme, self._listener.server_address[1])
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, args=(0.005,), daemon=True
-        )
+        self._thread = threading.Thread(target=self._listener.serve, daemon=True)
         self._thread.start()
         return self
 
@@ -245,11 +243,12 @@ class FakeServer:
         for thread in self._browsers:
             thread.join()
         self.closing.set()
-        self._listener.shutdown()
+        with socket.create_connection(self._listener.server_address):
+            self._thread.join()                 # it waited for a connection
         self._listener.server_close()
         self.hang_up()
-        for thread in (self._thread, *self._listener.workers):
-            thread.join()
+        for worker in self._listener.workers:
+            worker.join()
 
     def __enter__(self) -> "FakeServer":
         return self.start()
@@ -1457,6 +1456,11 @@ class Listener(socketserver.ThreadingTCPServer):
         self.fake = fake
         self.workers: dict[threading.Thread, socket.socket] = {}
         super().__init__(("127.0.0.1", fake.port), Handler)
+
+    def serve(self) -> None:
+        """Until close(), which comes with a last connection: nothing wakes up in vain."""
+        while not self.fake.closing.is_set():
+            self.handle_request()
 
     def process_request(self, request: "Any", client_address: "Any") -> None:
         if self.fake.context:  # the handshake is for the worker: it may take its time
