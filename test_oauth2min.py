@@ -7832,7 +7832,8 @@ class CommandCase(LoginCase):
         secret = self.server.clients[client_id]["client_secret"] or ""
         for name in "SPOTIFY", "OAUTH2":
             os.environ[name + "_CLIENT_ID"] = client_id
-            os.environ[name + "_CLIENT_SECRET"] = secret
+            # As UTF-8, which the C locale of Python 3.6 cannot encode.
+            os.environ[name + "_CLIENT_SECRET"] = os.fsdecode(secret.encode())
 
     def output_of_main(
         self, line, *more, status=0, stdout=None, stderr=None, react=len
@@ -8203,7 +8204,7 @@ class CommandLineTest(CommandCase):
     def test_a_client_id_of_any_length_has_a_file(self):
         for client_id in "x" * 321, "\xfc" * 321:
             self.server.clients[client_id] = self.server.clients["fake-app"]
-            os.environ["SPOTIFY_CLIENT_ID"] = client_id
+            os.environ["SPOTIFY_CLIENT_ID"] = os.fsdecode(client_id.encode())
             for _ in range(2):
                 self.output_of_main("token spotify")
             self.assertEqual(len(self.server.forms()), 1)
@@ -8240,7 +8241,6 @@ class CommandLineTest(CommandCase):
                 self.assertEqual(out, stdout)
                 self.assertRegex(err, stderr)
 
-
     def test_messages_name_the_program_as_it_was_called(self):
         os.environ["SPOTIFY_CLIENT_SECRET"] = ""
         script = os.path.join(os.curdir, "oauth2min.py")
@@ -8260,14 +8260,13 @@ class CommandLineTest(CommandCase):
                 for usage in told[1:]:
                     self.assertTrue(usage.startswith("usage: %s COMMAND" % name))
 
-
     @needs_posix
     def test_arguments_and_environment_are_utf_8_whatever_the_locale(self):
         # Python 3.6 takes the C locale at its word; later ones do so if they are told to.
         os.environ.update(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
-        self.assertIn("ü", os.environ["SPOTIFY_CLIENT_SECRET"])
+        self.assertIn("ü".encode(), os.fsencode(os.environ["SPOTIFY_CLIENT_SECRET"]))
         url = self.server.url
-        get = "oauth2min.py", "get", url, url + "/v1/echo", "-p", "q=€"
+        get = "oauth2min.py", "get", url, url + "/v1/echo", "-p", os.fsdecode("q=€".encode())
         process = self.start_script(*get)
         out, err = process.communicate()
         self.assertEqual((process.returncode, err), (0, ""))
@@ -8277,7 +8276,6 @@ class CommandLineTest(CommandCase):
 class CommandOutputTest(CommandCase):
     """Results go to stdout, and all that is for people to stderr; nothing that a server
     sends, and nothing that stdout or stderr cannot do, spoils the results."""
-
 
     def written_to_terminal(self, stream, *arguments):
         """What a command shows whose stdout, or stderr, is a terminal; its other
