@@ -243,7 +243,7 @@ class FakeServer:
         for thread in self._browsers:
             thread.join()
         self.closing.set()
-        with socket.create_connection(self._listener.server_address):
+        with socket.create_connection(("127.0.0.1", self._listener.server_address[1])):
             self._thread.join()                 # it waited for a connection
         self._listener.server_close()
         self.hang_up()
