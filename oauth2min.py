@@ -117,7 +117,7 @@ class StoreError(OAuth2Error):
     """The stored token cannot be read, or it is another client's."""
 
 class UnsafeURL(OAuth2Error, ValueError):
-    """A secret was not sent there: no https, not the token's origin, or no web address."""
+    """A secret was not sent: the URL is no https, no web address, or of another origin."""
 
 # --- Token ------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Token(namedtuple("Token",
         """A Token out of the answer of a token endpoint, with the liberties of servers, or
         out of what another library kept: `expires_at` counts, else `expires_in`, from now
         on. ValueError: there is no access token."""
-        # 0 is "not said"; and where `expires_at` is not said, it follows from this.
+        # Seconds; None for 0 or no number. Without `expires_at`, the end follows from it.
         life = _seconds(fields.get("expires_in"))
         scope = fields.get("scope") or fields.get("scopes") or ""
         if not isinstance(scope, list):
@@ -177,7 +177,7 @@ class Client:
     client_id, client_secret: as registered there; a public client has no secret.
     grant_type: how a first token is obtained: one of GRANT_TYPES.
     scope: what the token is to be good for, a string with spaces or several strings.
-    redirect_uri: where a login ends; on loopback without a port, at any free port.
+    redirect_uri: where a login ends; a loopback one without a port gets any free port.
     store: the path of a file, or an object like TokenFile; without one, in memory only.
     base_url: of the API. Relative URLs are appended, and its origin alone sees the token.
     headers: sent with every API request.
@@ -209,7 +209,7 @@ class Client:
         self._http = _HTTP(context, handlers, trace, timeout,
                            self._headers.get("User-agent"), facts.get("allow_http"))
         self._server = _Server(facts, self._http, client_id, client_secret)
-        self._keeper = _TokenKeeper(
+        self._keeper = _TokenKeeper(  # first: whose token it is, for the store
             {"server": facts.get("issuer") or facts["token_endpoint"],
              "client_id": client_id, "grant_type": grant_type},
             _scope(scope), store)
@@ -237,12 +237,12 @@ class Client:
                 headers: "Mapping[str, str] | None" = None) -> "Response":
         """Sends an authorized request and returns the answer, read to its end.
         data: a form (a mapping or pairs), or the body itself (str, bytes). json: any value.
-        ResponseError: the answer is 400 or more; after a 401, also with another token.
+        ResponseError: the answer is 400 or more; after a 401, another token is tried first.
         LoginRequired: no usable token. UnsafeURL: the token is not for that address.
         URLError: the network; or the answer is cut short, or larger than MAX_CONTENT."""
         body, content_type = _body(data, json)
         sent = {**content_type, **self._headers, **_own_headers(headers)}
-        if "Range" not in sent:  # a part of the compressed bytes would be useless
+        if "Range" not in sent:  # a part of gzip's bytes cannot be unpacked
             sent.setdefault("Accept-encoding", "gzip")
         return self._http.read(self._send(_Request(
             method, _absolute(self._base_url, url, params), sent, body)), MAX_CONTENT)
@@ -278,7 +278,7 @@ class Client:
                 return
             page = answer.json()
             yield page
-            address = _next_page(answer, page, first, next)
+            address = _next_page(answer, page, first, next)  # a cursor goes into `first`
 
     def access_token(self, rejected: "str | None" = None) -> str:
         """A good access token for any other HTTP library: ask before each request.
@@ -294,7 +294,7 @@ class Client:
         kept = self._keeper.kept
         if kept is None:
             with self._keeper.alone() as kept:
-                pass
+                pass  # entering is enough: `alone` reads the store and yields the newest
         return kept and kept.token
 
     @token.setter
@@ -303,7 +303,7 @@ class Client:
             raise TypeError("assign a Token, or None to forget it")
         keeper = self._keeper
         with keeper.alone():  # StoreError: the record is another client's
-            # Made anew, for _replace() checks nothing.
+            # Token(*token) checks it again: _replace(), which made it perhaps, does not.
             keeper.keep(token and Token(*token), keeper.scope)
 
     def for_user(self, store: object = None) -> "Client":
@@ -319,9 +319,9 @@ class Client:
         renewing it was refused, if more scope is wanted than was asked for last time, or if
         there are `parameters`, which go with the authorization request.
         The address is always shown on stderr. If the browser is on another machine, the
-        user pastes the address where it ends. open_browser: True, False, a function that
-        gets the address; None: if the user would see it, not for a device code. timeout:
-        the user's seconds. AuthorizationError: a no. LoginRequired: the time is over."""
+        user pastes the address where it ends. open_browser: True, False, or a function that
+        gets the address; None opens it where the user sees it, but for no device code.
+        timeout: seconds for the user. AuthorizationError: a no. LoginRequired: too late."""
         try:
             if not parameters:
                 kept = self._keeper.good(self.request_token)
@@ -329,7 +329,7 @@ class Client:
                     return kept.token
         except (LoginRequired, TokenError) as error:
             if error.retry_after or self._grant_type == "client_credentials":
-                raise  # it will pass, or is a program's: the user could not help in it
+                raise  # it will pass, or is a program's own: a user cannot help
         if self._grant_type == DEVICE_CODE:
             endpoint = "device_authorization_endpoint"
             fields = self._server.post(endpoint, self._login_form(endpoint, {}, parameters),
@@ -344,7 +344,7 @@ class Client:
             _browse(asked.url, open_browser)
             answer = callback.wait(asked, LOGIN_TIME if timeout is None else timeout,
                                    self._server)
-            return self.exchange(asked, answer)  # only then the browser learns how it ended
+            return self.exchange(asked, answer)  # inside `with`: its end tells the browser
 
     def authorization_request(self, redirect_uri: "str | None" = None,
                               **parameters: str) -> "AuthorizationRequest":
@@ -375,11 +375,11 @@ class Client:
 
     def _login_form(self, endpoint, form, parameters):
         """What is asked for at this endpoint. ValueError: a parameter would be there twice,
-        or is secret: the address is shown, and kept in histories."""
+        or is secret: browsers show the address, and keep it in their history."""
         form = {**form, "client_id": self._server.client_id,
-                "scope": self._keeper.scope or None}
-        query = self._server.endpoint(endpoint).partition("?")[2]  # it may have some
-        names = [*form, *dict(parse_qsl(query, True)), *parameters]
+                "scope": self._keeper.scope or None}  # None is left out
+        query = self._server.endpoint(endpoint).partition("?")[2]  # it may have one
+        names = [*form, *dict(parse_qsl(query, True)), *parameters]  # dict: each once
         for name in names:
             is_secret = name in parameters and re.fullmatch(_SECRET_NAMES, name)
             _require(names.count(name) == 1 and not is_secret,
@@ -402,7 +402,7 @@ class Client:
         7009). Returns whether it confirmed: if not, the token may live until it expires."""
         keeper = self._keeper
         with suppress(StoreError), keeper.alone():
-            pass  # a damaged file is moved aside by this
+            pass  # reading moves a damaged file aside; what is still wrong fails below
         with keeper.alone() as kept:
             keeper.keep(None)
             return kept is not None and _revoke(kept.token, self._server)
@@ -417,7 +417,7 @@ class Client:
         """Any grant, the standard's or an extension: posts to the token endpoint, and
         returns the Token, which is kept nowhere (assign it to `token`). TokenError: the
         answer is no. All tokens come through here: override it for a grant of your own."""
-        # An empty parameter is none (section 3.2), and does not replace one of these.
+        # An empty parameter is left out (section 3.2), and replaces none of the others.
         form = {"grant_type": grant_type, "resource": self._server.get("resource"),
                 **(self._server.get("token_parameters") or {}),
                 **{name: text for name, text in parameters.items() if text}}
@@ -447,16 +447,16 @@ class Client:
     def _send_once(self, request):
         keeper = self._keeper
         kept = keeper.good(self.request_token)
-        for _ in range(3):  # the token here, one of another process, one of the server
+        for _ in range(3):  # our token, then the one in the store, then a new one
             # 1. The token goes on a copy: the request stays as the caller meant it.
             access_token = kept.token.access_token
             answer = self._http.follow(request.with_bearer(access_token))
             request = answer.request  # the last one, if there were redirects
             if answer.code < 400:
-                keeper.unproven = {}
+                keeper.unproven = {}  # an API takes our tokens, so a new 401 may renew
                 return answer
             error = _response_error(request, self._http.read(answer))
-            # 2. A 401, and no redirect took the token off: try another, unless `unproven`.
+            # 2. Another token helps if this one was sent, got a 401, and is not `unproven`.
             if (answer.code != 401 or "Authorization" not in request.unredirected_hdrs
                     or monotonic() < keeper.unproven.get(access_token, 0)):
                 raise error
@@ -497,7 +497,7 @@ class _TokenKeeper:
     in_store = None
     # How the last renewal failed: whoever waited for it gets this error, too.
     failure = None
-    # The process that holds the store's lock; its thread (as in `exchange`) may come again.
+    # The process that holds the store's lock. Its thread (in `exchange`) may enter again.
     inside = None
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
@@ -524,17 +524,17 @@ class _TokenKeeper:
         kept = self.kept
         if kept and rejected is None and kept.is_good():
             return kept  # without any lock
-        failure = self.failure
+        failure = self.failure  # if there is another after the wait, that renewal failed
         with self.alone() as kept:
             if kept and kept.is_good() and kept.token.access_token != rejected:
                 return kept
             try:
                 if self.failure is not failure:
-                    # The error of that renewal; each raise would add to its traceback.
+                    # It is ours, too. with_traceback: or each raise makes it longer.
                     raise self.failure.with_traceback(None)
                 kept = self.renew(ask, kept)
             except LoginRequired:
-                raise  # who waited sees that there is no token now, or one of a new login
+                raise  # not as `failure`: who waited looks anew, a login may be done
             except (OSError, OAuth2Error) as error:
                 self.failure = error
                 # If we tried early, the old token is still good until its own end.
@@ -561,10 +561,10 @@ class _TokenKeeper:
             if kept and kept.token != old:
                 return kept if kept.is_good() else self.renew(ask, kept)
             self.why = f"the server will not renew ({said or 'no reason given'})"
-        if self.owner["grant_type"] == "client_credentials":  # its usual way
+        if self.owner["grant_type"] == "client_credentials":  # a program asks again
             return self.keep(ask("client_credentials", scope=self.scope), self.scope)
         self.kept = None  # nobody is to use it again
-        if kept:  # the next process has to know, too: the access token is over
+        if kept:  # the store says so to other processes; 0: only a login helps
             self.save(kept._replace(renew_at=0))
         raise LoginRequired(f"{self.why}: call login()")
 
@@ -574,16 +574,16 @@ class _TokenKeeper:
         # A server that does not rotate sends no refresh token: then the old one stays.
         new = new._replace(refresh_token=new.refresh_token or old.refresh_token,
                            scope=new.scope or old.scope)
-        if new.access_token == old.access_token:  # it does not live longer by that
+        if new.access_token == old.access_token:  # the same one: its end stays, too
             new = new._replace(expires_at=old.expires_at or new.expires_at)
         return new
 
     @contextmanager
     def alone(self):
-        """One thread of one process at a time. It comes in to the newest token."""
+        """Lets in one thread of one process at a time, and yields the newest token."""
         process = os.getpid()
         with self.locks.setdefault(process, threading.RLock()):
-            if self.store is None or self.inside == process:
+            if self.store is None or self.inside == process:  # or this thread is inside
                 yield self.newest()
                 return
             self.inside = process
@@ -597,11 +597,9 @@ class _TokenKeeper:
         """What another process saved since we last looked, else what is in memory: a token
         that could not be saved is newer than the stored one. Call it inside of `alone`."""
         record = None if self.store is None else self.store.load()
-        if record is None:
-            if self.in_store is not None:
-                self.kept = self.in_store = None  # somebody has logged out
-        elif record != self.in_store:
-            self.kept = self.read(record)
+        if record != self.in_store:
+            # None: somebody has logged out.
+            self.kept = None if record is None else self.read(record)
             self.why = _TokenKeeper.why
             self.in_store = record
         return self.kept
@@ -617,9 +615,9 @@ class _TokenKeeper:
                          ": name another store")
 
     def keep(self, token, scope=""):
-        """Saves, then uses: no other process may start from a token that is used up."""
+        """Saves a token, then uses it: no other process may start from a used-up one."""
         end = token and token.expires_at
-        # Early, but by at most a tenth of its life, or one of 20 seconds were never good.
+        # MARGIN early, but at most a tenth of its life: else one of 20 s is never good.
         kept = token and _Kept(
             token, end and end - min(MARGIN, (end - time.time()) / 10), scope)
         try:
@@ -672,7 +670,7 @@ def _code(asked, response, server):
         return fields["code"]
     advice = _ADVICE.get(fields["error"], "check client_id, redirect_uri and scope")
     raise _in_their_words(AuthorizationError, "", fields, advice,
-                          (asked.state, asked.code_verifier, fields.get("code")))
+                          (asked.state, asked.code_verifier, fields.get("code")))  # secrets
 
 def _is_from(server, fields):
     """Whether the answer comes from the server that we asked, by its `iss` (RFC 9207): else
@@ -698,7 +696,7 @@ def _answer_to(asked, response):
     is repeated (RFC 6749 section 3.1): nobody could say which of the two counts."""
     text = response.partition("#")[0]
     address, mark, query = text.partition("?")
-    if not mark or "=" in address.partition("://")[0]:  # it is the query alone
+    if not mark or "=" in address.partition("://")[0]:  # a query alone; it may have a "?"
         address = ""
         query = text
     # The whole address, or its path. A browser adds a slash where there is no path.
@@ -739,11 +737,11 @@ class _Endpoints:
             "POST", self.endpoint(endpoint),
             {**headers, "Accept": "application/json", "Content-type": _FORM},
             _form(form).encode(), secrets)
-        request.spends = True  # on a new connection: a dead one could lose the code
+        request.spends = True  # it uses up a code: no idle connection, it may be dead
         answer = self.http.read(self.http.open(request))  # a redirect is not followed
-        fields = _json(answer.content, answer.text)
+        fields = _json(answer.content, answer.text)  # of the bytes, else of the text
         if not isinstance(fields, dict):
-            # Some send a form (GitHub without our Accept). With blanks or tags it is none.
+            # Some send a form (GitHub without our Accept): a text without blanks and "<".
             fields = dict(parse_qsl(re.sub(r"(?s)\A.*[<\s].+", "", answer.text)))
         has_all = all(isinstance(fields.get(name), str) for name in needed)
         if answer.status_code < 300 and has_all and not fields.get("error"):
@@ -758,7 +756,7 @@ class _Endpoints:
                                f"{self.get('token_endpoint_auth_methods_supported')}")
             method = (known or AUTH_METHODS)[0]  # in the server's order
         if method == "client_secret_basic":
-            # Form-encoded, or a colon breaks it; a space as %20: some do not decode a plus.
+            # Quoted, ":" and "/" too (safe="~"); a space is %20: some do not decode a plus.
             basic = base64.b64encode(
                 f"{quote(self.client_id, '~')}:{quote(self.client_secret or '', '~')}"
                 .encode()).decode()
@@ -769,7 +767,7 @@ class _Endpoints:
 def _token_error(request, answer, fields):
     """A TokenError in the server's words. The advice follows `error`, else the status."""
     status = answer.status_code
-    said = _words(fields)[0]
+    said = _words(fields)[0]  # its `error`, "" if there is none
     word = said or ("invalid_client" if status in (401, 403) else None)
     advice = _ADVICE.get(word, "check the grant type and the scope")
     wait = None
@@ -793,7 +791,7 @@ def _is_refusal(answer, fields, word):
     status = answer.status_code
     is_client = word == "invalid_client" or not word and re.match(
         "(?i)basic", answer.headers.get("WWW-Authenticate", ""))
-    is_own = fields and " " not in word or re.fullmatch(  # or an empty answer
+    is_own = fields and " " not in word or re.fullmatch(  # or a 4xx without a body
         "4.. 0", f"{status} {answer.headers.get('Content-Length')}")
     return is_own and not is_client and status in (200, 400, 401, 403)
 
@@ -812,8 +810,7 @@ class TokenFile:
         path = os.path.expanduser(path)
         # A symbolic link stays one, its target is replaced.
         self.path = os.path.realpath(path)
-        _require(not os.path.islink(path)
-                 or not os.stat(os.path.dirname(path) or ".").st_mode & 2,
+        _require(not os.path.islink(path) or not _is_shared(path),
                  f"{path!r} is a link in a folder that others can write to")
         is_other = os.path.exists(self.path) and not os.path.isfile(self.path)
         _require(not is_other and not path.startswith("~"),
@@ -893,10 +890,19 @@ class TokenFile:
 
 def _private(path, flags):
     """Opens a file, for `open`: with a mode that lets nobody else in, not through a link,
-    and without waiting at a FIFO, which another user may have laid there."""
+    and without waiting at a FIFO. OSError: another user may have laid it there."""
     for name in "O_NOFOLLOW", "O_NONBLOCK":  # Windows has neither
         flags |= getattr(os, name, 0)
-    return os.open(path, flags, 0o600)
+    file = os.open(path, flags, 0o600)
+    # On Windows all owners are 0, and so is int().
+    if _is_shared(path) and os.fstat(file).st_uid != getattr(os, "geteuid", int)():
+        os.close(file)
+        raise PermissionError(errno.EPERM, "it is another user's")
+    return file
+
+def _is_shared(path):
+    """Whether others can write to the folder of this file."""
+    return os.stat(os.path.dirname(path) or ".").st_mode & 2
 
 def _replace(new, path):
     """os.replace(), tried for a second: on Windows, a scanner may have the file open."""
@@ -932,9 +938,10 @@ class _Callback:
     for that address pasted on the terminal. The end of the `with` block tells the browser
     how the login ended: a page that said "success" before the exchange could be wrong."""
 
+    asked = None  # the request whose answer is waited for
+    answer = ""   # the address that the browser came to, once it is the true one
+
     def __init__(self):
-        self.asked = None  # the request whose answer is waited for
-        self.answer = ""   # the address that the browser came to, once it is the true one
         # What the browser gets. `ended`: the login is over. `told`: the page was sent.
         self.page = _page(200, "You are logged in", "You can close this page now.")
         self.ended = threading.Event()
@@ -961,6 +968,8 @@ class _Callback:
                 raise OSError(
                     error.errno, f"cannot listen on port {port} ({error.strerror}): free "
                     "it, or give redirect_uri another one, or none for any that is free")
+            except AttributeError:  # this Python cannot listen, as in a browser
+                return redirect_uri
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
         # The port is put after the host, in the place of an old one; the rest is as given.
@@ -992,8 +1001,11 @@ class _Callback:
                 _give_every_key(terminal, at_the_end)
                 _say("If that browser is elsewhere, paste the address that it ends at here,"
                      " or a code that it shows:")
-            else:
+            elif self.listeners:
                 _say("Browser elsewhere? See authorization_request() and exchange().")
+            else:
+                raise LoginRequired("no answer can come here: use authorization_request() "
+                                    "and exchange()")
             while not self.answer:
                 if monotonic() > deadline:
                     raise LoginRequired(
@@ -1211,11 +1223,11 @@ def _device_token(fields, open_browser, timeout, ask):
     """The device grant (RFC 8628): the user types a short code on another device, and we
     ask the token endpoint again and again whether that has happened. `fields` is the answer
     of the device authorization endpoint. LoginRequired: the time is over."""
-    # The first has the code in it, the last is Google's. A terminal would obey what cannot
-    # be printed.
+    # The first has the code in it, the last is Google's. What cannot be printed is quoted:
+    # a terminal would obey it.
     url = str(fields.get("verification_uri_complete") or fields.get("verification_uri")
               or fields.get("verification_url"))
-    url = "".join(filter(str.isprintable, url[:2000]))
+    url = quote(url[:2000], _SAFE, None, "surrogatepass")
     _origin(url)  # UnsafeURL: there is none, or it could open a file
     _say(f"To log in, type the code {_one_line(fields['user_code'])} at\n\n{url}\n\nin any "
          "browser.\n")
@@ -1248,10 +1260,10 @@ def _device_token(fields, open_browser, timeout, ask):
 
 # --- HTTP -------------------------------------------------------------------------------
 
-MAX_CONTENT = 1 << 28   # bytes of an API answer in memory, after gzip: more is for open()
-MAX_ANSWER = 1 << 20    # bytes of a token answer, of metadata, of an error
-MAX_HEAD = 1 << 16      # bytes of an answer's head, its interim answers included
-MAX_QUERY = 1 << 14     # characters of what the browser brings
+MAX_CONTENT = 268435456  # bytes of an API answer in memory, after gzip; else open()
+MAX_ANSWER = 1048576    # bytes of a token answer, of metadata, of an error
+MAX_HEAD = 65536        # bytes of an answer's head, its interim answers included
+MAX_QUERY = 16384       # characters of what the browser brings
 MAX_FIELDS = 200        # field lines in a head
 MAX_INTERIM = 20        # interim answers (1xx) before the answer
 MAX_IDLE = 64           # idle connections that are kept
@@ -1260,7 +1272,7 @@ MIN_SECRET = 8          # characters: a shorter secret is not looked for in what
 _FORM = "application/x-www-form-urlencoded"
 _REDIRECTS = 301, 302, 303, 307, 308
 _IDEMPOTENT = "GET HEAD OPTIONS TRACE PUT DELETE".split()  # RFC 9110 section 9.2.2
-_BLOCK = 1 << 14  # bytes that are read, sent or unpacked at once: a record of TLS
+_BLOCK = 16384          # bytes that are read, sent or unpacked at once: a record of TLS
 
 class Response(namedtuple("Response", "status_code headers url content")):
     """The answer of an API, read to its end. In `headers` case does not matter; `url` is
@@ -1497,6 +1509,7 @@ class _Connections(BaseHandler):
     """Speaks http and https for urllib, which calls a handler by the names of its methods
     and would make a TLS handshake for every request; this one keeps connections open."""
     handler_order = 600  # a handler of your own for http or https comes first
+    era = 0              # another one after each close()
 
     def __init__(self, context, allow_http):
         self.context = context  # None until it is needed: the system's takes time to make
@@ -1504,7 +1517,6 @@ class _Connections(BaseHandler):
         # The warmest is taken first, from the right. A list, and no deque: without the
         # global lock, only a list can be copied while other threads change it.
         self.idle = []
-        self.era = 0         # another one after each close()
 
     def http_open(self, request):
         """The answer to a request of urllib's, whose host a ProxyHandler may have changed
@@ -2442,8 +2454,7 @@ def _get(client, given):
     answer = client.request(given.get("-X", method), given["URL"], given["-p"],
                             json=json.loads(given.get("--json", "null")))
     if sys.stdout.isatty():
-        found = _json(answer.content, json.dumps(answer.text))
-        print(json.dumps(found, indent=2))
+        print(json.dumps(_json(answer.content, json.dumps(answer.text)), indent=2))
     else:  # for a program, which may also have asked for a picture
         sys.stdout.buffer.write(answer.content)
 
@@ -2507,8 +2518,7 @@ def _client(given, grant_type=None):
     folder = os.getenv("XDG_STATE_HOME") or os.getenv("LOCALAPPDATA") or "~/.local/state"
     file = quote_plus(f"{server} {client_id}")[:200]
     store = TokenFile(given.get("--store", f"{folder}/oauth2min/{file}.json"))
-    if grant_type is None:
-        grant_type = _at(store.load(), "grant_type") or "client_credentials"
+    grant_type = grant_type or _at(store.load(), "grant_type") or "client_credentials"
     trace = _say if "--trace" in given else None
     return Client(server, client_id, secret or None, store=store, grant_type=grant_type,
                   scope=given.get("--scope"), headers=dict(given["-H"]),

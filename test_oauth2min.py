@@ -4175,6 +4175,23 @@ class TokenFileTest(Case):
         self.assertFalse(os.path.lexists(self.path("elsewhere")))
 
     @needs_posix
+    def test_another_users_file_or_lock_in_a_shared_folder_is_refused(self):
+        self.save({"a": 1})
+        another = mock.patch("os.geteuid", return_value=os.geteuid() + 1)
+        with another:
+            self.assertEqual(self.file.load(), {"a": 1})  # nobody else could lay it there
+        os.chmod(self.folder, 0o1777)
+        self.addCleanup(os.chmod, self.folder, 0o700)
+        self.assertEqual(self.file.load(), {"a": 1})
+        files = len(os.listdir("/dev/fd")) if os.path.isdir("/dev/fd") else 0
+        with another:
+            self.assertIn("another user", str(self.error_of(StoreError, self.file.load)))
+            with self.assertWarnsRegex(RuntimeWarning, "another user"), self.file.lock():
+                pass
+        if files:
+            self.assertEqual(len(os.listdir("/dev/fd")), files)
+
+    @needs_posix
     def test_a_fifo_in_the_place_of_the_file_or_lock_holds_nobody_up(self):
         os.mkfifo(self.path())
         os.mkfifo(self.path("token.json.lock"))
@@ -4968,6 +4985,17 @@ class TerminalTest(ServerCase):
         paste(self.server.deny(url))
         self.wait_for_line(process, "AuthorizationError")
 
+    def test_where_no_answer_can_come_nobody_waits_for_one(self):
+        elsewhere = self.client_without_login(redirect_uri="https://app.example/callback")
+        here = self.client_without_login()
+        no_listening = mock.patch(
+            "socketserver.TCPServer.server_activate", side_effect=AttributeError
+        )  # as in Pyodide
+        with mock.patch("sys.stdin", None), self.captured_stderr(), no_listening:
+            for client in elsewhere, here:
+                error = self.error_of(LoginRequired, client.login)
+                self.assertIn("authorization_request() and exchange()", str(error))
+
     def test_a_redirect_uri_that_is_not_here_works_by_paste_alone(self):
         uri = "https://app.example/callback"
         self.server.clients["fake-public"]["redirect_uris"].append(uri)
@@ -5323,7 +5351,7 @@ class DeviceTest(LoginCase):
         self.assertLess(len(shown), 5000)
         uri = "https://as.example/\x1b]0;a\x07?b=c" + "x" * 9999
         _, shown = self.device_login(verification_uri=uri)
-        self.assertIn("\n\nhttps://as.example/]0;a?b=cxxx", shown)
+        self.assertIn("\n\nhttps://as.example/%1B]0;a%07?b=cxxx", shown)
         self.assertLess(len(shown), 5000)
 
     def test_where_no_thread_can_be_had_for_the_browser_it_goes_on(self):
