@@ -805,7 +805,7 @@ class TokenFile:
     nothing."""
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
-        """ValueError: this path is not one of a file (but of a folder, for example), has a
+        """ValueError: this path leads to something that is no file, such as a folder, has a
         `~` without a home directory, or is a link in a folder that others can write to."""
         path = os.path.expanduser(path)
         # A symbolic link stays one, its target is replaced.
@@ -818,8 +818,9 @@ class TokenFile:
 
     def load(self) -> "Dict[str, Any] | None":
         """Returns the record; None without a file, or from an empty one. StoreError: it
-        cannot be read, or is damaged. One of ours, which begins like JSON or with the zeros
-        that a power cut leaves, is moved aside, so that the next login can save."""
+        cannot be read, or is damaged. A damaged one that looks like ours (it begins like
+        JSON, or with the zeros that a power cut leaves) is moved aside: so the next login
+        can save."""
         try:
             with open(self.path, "rb", opener=_private) as file:
                 content = file.read()
@@ -855,20 +856,20 @@ class TokenFile:
                     os.fsync(file)  # before the rename, or a power cut leaves an empty file
                 except OSError as error:
                     if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                        raise  # a file system that cannot is no reason not to save
+                        raise  # some file systems cannot: the token is saved all the same
             _replace(new, self.path)
         except OSError as error:
-            if error.errno != errno.EBUSY:
+            if error.errno != errno.EBUSY:  # that is a mount point, as in a container
                 raise
             import shutil
-            shutil.copyfile(new, self.path)  # it is a mount point, as in a container
+            shutil.copyfile(new, self.path)
             warnings.warn(f"{self.path} is written in place", RuntimeWarning)
         finally:
             _remove(new)  # it is only there if something failed, as on a full disk
 
     @contextmanager
     def lock(self) -> "Iterator[None]":
-        """Held by one thread of one process. Makes the folder, with all that it is in.
+        """Held by one thread of one process. Makes the folder, and those above it.
         Where there are no locks, it warns and goes on."""
         from pathlib import Path
         with ExitStack() as at_the_end:
@@ -878,7 +879,7 @@ class TokenFile:
                     folder.mkdir(0o700, exist_ok=True)
                 file = at_the_end.enter_context(
                     open(f"{self.path}.lock", "ab", opener=_private)).fileno()
-                # Asking without waiting: with gevent, the owner may be in this thread, too.
+                # It asks and never blocks: with gevent, the owner may run in this thread.
                 while not _flock(file, "LOCK_EX", "LK_NBLCK"):
                     time.sleep(0.01)
                 # Closing is not enough: a forked child has the file open, too.
@@ -951,8 +952,8 @@ class _Callback:
     def listen(self, redirect_uri):
         """Listens at this address, if it is on this machine; returns it with its port. For
         "localhost" it listens on IPv4 and, where there is IPv6, on that, too. OSError: the
-        port cannot be had. It is one also if another program has the port on only one of
-        the two: the browser could take our code there."""
+        port cannot be had, or only on one of the two: then the browser could take our code
+        to the program that has the other."""
         parts = urlsplit(redirect_uri)
         if parts.scheme != "http" or not _LOOPBACK.fullmatch(parts.netloc):
             return redirect_uri  # the answer can only be pasted
@@ -973,7 +974,7 @@ class _Callback:
             self.listeners.append(listener)
             port = listener.server_address[1]  # the second takes the same
         # The port is put after the host, in the place of an old one; the rest is as given.
-        return re.sub("(?i)^(http://[^/?]+?)(:[0-9]*)?(?=[/?]|$)", rf"\1:{port}",
+        return re.sub(r"(?i)^(http://(?:\[::1\]|[^:/?]+)):?[0-9]*", rf"\1:{port}",
                       redirect_uri)
 
     def __enter__(self):
@@ -1014,16 +1015,16 @@ class _Callback:
                         "authorization_request(), exchange()")
                 time.sleep(0.0005)  # without a listener, nothing else here takes time
                 for listener in self.listeners:
-                    listener.handle_request()  # one connection, or none within 3 ms
+                    listener.handle_request()  # one, or none within 3 ms: see _listener
                 more = _typed()
                 for key in more:
-                    if key in "\b\x7f":  # Backspace, shown as ^?: wipe that and one more
+                    if key in "\b\x7f":  # Backspace: it is shown as ^?, wipe out all three
                         typed = typed[:-1]
                         _say("\b\b\b   \b\b\b", "")
                     else:
                         typed += key
                 # An address with line breaks in it comes in pieces: wait for the last one.
-                if typed.endswith(("\n", "\r")) and not more:
+                if typed.endswith("\n") and not more:
                     pasted = _pasted(typed, asked, server)
                     if pasted:
                         return pasted
@@ -1047,7 +1048,7 @@ def _listener(callback, address, port):
             """Is asked before a connection gets its thread."""
             connections.append(connection)
             if len(connections) > 32:
-                with suppress(OSError):  # it is closed already
+                with suppress(OSError):  # it may be closed already
                     connections.pop(0).shutdown(socket.SHUT_RDWR)
             return True
 
@@ -1055,7 +1056,9 @@ def _listener(callback, address, port):
             pass  # a stranger may send anything, and hang up at any moment
 
     listener = Listener((address, port), _handler(callback))
-    listener.socket.settimeout(0.003)  # who hung up in the queue would hold up accept()
+    # So long handle_request() waits for a connection, at most. Without a limit, accept()
+    # would block if the one in the queue has hung up meanwhile.
+    listener.socket.settimeout(0.003)
     return listener
 
 def _handler(callback):
@@ -1071,9 +1074,10 @@ def _handler(callback):
             """Only a request to our path, with our host and our `state`, ends the wait. All
             others are refused at once, and nothing that they send is kept or repeated."""
             ours = callback.asked.redirect_uri
+            # The path is UTF-8, but http.server has read it as Latin-1.
             answer = urljoin(ours, self.path.encode("latin-1").decode("utf-8", "replace"))
-            # http.server reads the path as Latin-1, but it is UTF-8. UnsafeURL: the Host is
-            # no name of this machine: a page elsewhere made its own name point here.
+            # UnsafeURL, which hangs up: the Host is no name of this machine. So a page
+            # elsewhere that made its own name point here gets nothing (DNS rebinding).
             port = _origin(f"http://{self.headers['Host']}", False)[2]
             if (port == _origin(ours)[2] and len(answer) <= MAX_QUERY
                     and _answer_to(callback.asked, answer)):
@@ -1087,7 +1091,7 @@ def _handler(callback):
         def do_POST(self):
             """The same for an answer that the browser sends as a form, which a server may
             want (response_mode=form_post): the form takes the place of the query."""
-            # Without a good length this is a ValueError, which hangs up.
+            # Without a length this is a ValueError, which hangs up; so is "-5", by the 0.
             size = min(int(f"0{self.headers['Content-Length']}"), MAX_QUERY)
             form = self.rfile.read(size).decode("latin-1")
             self.path = f"{self.path.partition('?')[0]}?{form}"
@@ -1105,7 +1109,8 @@ def _handler(callback):
 
 def _page(status, title, text):
     """The whole answer for the browser, which repeats nothing of what was sent and asks
-    nobody for anything. Title and text are ASCII, so that a character is a byte."""
+    nobody for anything. Title and text are ASCII, so that a character is a byte. The status
+    may be an HTTPStatus of http.server's: `:d` makes it a number."""
     page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -1187,14 +1192,14 @@ def _give_every_key(terminal, at_the_end):
     with suppress(ImportError, TypeError, ValueError):
         from signal import SIG_DFL, SIGTERM, getsignal, signal
         from termios import ICANON, TCSANOW, tcgetattr, tcsetattr
-        before = handler = getsignal(SIGTERM)
-        if before == SIG_DFL:
-            handler = end
+        before = getsignal(SIGTERM)
+        # The program's own handler stays; setting it again only shows whether one can.
+        handler = end if before == SIG_DFL else before
         signal(SIGTERM, handler)
         at_the_end.callback(signal, SIGTERM, before)
+        at_the_end.callback(tcsetattr, terminal, TCSANOW, tcgetattr(terminal))
         mode = tcgetattr(terminal)
-        at_the_end.callback(tcsetattr, terminal, TCSANOW, mode[:])
-        mode[3] &= ~ICANON
+        mode[3] &= ~ICANON  # 3: the local flags
         tcsetattr(terminal, TCSANOW, mode)
 
 def _typed():
@@ -1207,14 +1212,16 @@ def _typed():
     return os.read(file, _BLOCK).decode("utf-8", "replace")
 
 def _pasted(typed, asked, server):
-    """The answer in what was typed: an address, its query or, if the server promises no
-    `iss`, code#state, or a code alone (of 16 characters at least) if PKCE protects it. With
-    an out-of-band redirect_uri, any text is taken for the code. "" if there is none."""
+    """The answer in what was typed; "" if there is none. It may be an address or its query.
+    It may also be code#state, or a code alone if PKCE protects it: of 16 characters at
+    least, and only from a server that promises no `iss`. With an out-of-band redirect_uri,
+    any text is taken for the code."""
     line = re.sub(r"[\s\0-\x1f]", "", typed)
     code, mark, state = line.partition("#")  # as Anthropic's page shows them
     is_shown = asked.redirect_uri.startswith("urn:")  # "out of band"
     if (asked.code_verifier or is_shown) and not mark:
-        state = asked.state
+        state = asked.state  # a code alone comes without it
+    # No ":", as an address has, and no "=" but at the end, as a query has: it is a code.
     if is_shown or re.fullmatch("[^=?&:]{16,}={0,2}", code) and not _promises_iss(server):
         line = _form({"code": unquote(code), "state": state})
     return line if _answer_to(asked, line) else ""
@@ -1233,7 +1240,7 @@ def _device_token(fields, open_browser, timeout, ask):
          "browser.\n")
     _browse(url, open_browser or False)
     interval = max(MIN_INTERVAL, _seconds(fields.get("interval"), 5))
-    if timeout is None:  # a longer one does no harm: the server says when the code is over
+    if timeout is None:  # the caller's may be longer: the server says when the code is over
         timeout = _seconds(fields.get("expires_in"), LOGIN_TIME)
     deadline = monotonic() + timeout
     while monotonic() + interval < deadline:
@@ -1302,14 +1309,15 @@ class Response(namedtuple("Response", "status_code headers url content")):
                          "that is not JSON: is this the right address?")
 
 class _Request(Request):
-    """A request; what goes out is a copy. No message about it may repeat its `secrets`."""
+    """A request. _HTTP.open sends a copy of it. No message about it may repeat one of its
+    `secrets`."""
     # Whether it uses something up, such as a code. Then it goes over a new connection: an
     # idle one may be dead already, and the code would be lost.
     spends = False
 
     def __init__(self, method, url, headers, body=None, secrets=()):
         _require(re.fullmatch(_TOKEN, method), "a method is one word, such as GET")
-        # The name is only for cookies; without one, urllib parses the URL once more.
+        # origin_req_host is for cookies; without it, urllib would parse the URL once more.
         super().__init__(url, body, origin_req_host="", method=method.upper())
         # Unredirected: a handler of the user's that follows a redirect would send the
         # token, and what else is meant for this origin, to the next one.
@@ -1325,8 +1333,9 @@ class _Request(Request):
             {**self.unredirected_hdrs, "Authorization": f"Bearer {access_token}"},
             self.data, (*self.secrets, access_token))
 
-# What a ProxyHandler may have: for http and https a proxy that is spoken to in HTTP.
-_PROXY = re.compile(r"""(?isx) (?! https?= ) .*
+# What a ProxyHandler may have, as name=address: for http and https, only a proxy that is
+# spoken to in HTTP.
+_PROXY = re.compile(r"""(?isx) (?! https?= ) .*  # another name, such as "no": anything
     | https?= (http://)? ([^/]*@)? (\[[^]/]*] | [^/:@]+) (:[0-9]*)? /?""")
 
 class _HTTP:
@@ -1347,7 +1356,8 @@ class _HTTP:
             handlers.append(ProxyHandler())  # which looks at the environment
         for handler in handlers:
             for name, address in getattr(handler, "proxies", {}).items():
-                # urllib would send the password in the clear, and show it in its errors.
+                # To an address of another form, urllib would send its password in the
+                # clear, or show it in an error.
                 _require(_PROXY.fullmatch(f"{name}={address}"),
                          f"{name}_proxy must be like http://me:pass@host:3128: for all "
                          "others, such as SOCKS, give a handler of your own in handlers=")
@@ -1357,7 +1367,7 @@ class _HTTP:
         """Closes the idle connections."""
         self.connections.close()
 
-    __del__ = close  # so it names nothing that is gone when the interpreter ends
+    __del__ = close  # or Python would warn of the sockets that are still open
 
     def open(self, request):
         """The answer to this one request, its body not yet read. URLError: there is
@@ -1377,7 +1387,7 @@ class _HTTP:
             raise
         except (OSError, HTTPException, ValueError) as error:
             failure = _network_error(error, request)
-        raise failure  # out here the traceback holds no header
+        raise failure  # not in `except`: the old error, which may quote a header, stays out
 
     def follow(self, request):
         """The answer after at most ten redirects (RFC 9110 section 15.4), whose `request`
@@ -1394,6 +1404,7 @@ class _HTTP:
         """The whole answer. URLError: it is cut short, or larger than so many bytes. Where
         the status says all, a body that is broken or short costs nothing."""
         content = io.BytesIO()  # it gives its bytes away without making a copy of them
+        # From 301 on, a URLError only ends the reading; () suppresses nothing.
         with answer, suppress(() if answer.code < 301 else URLError):
             for part in _decoded(answer):
                 content.write(part)
@@ -1408,7 +1419,7 @@ class _HTTP:
         """The answer as a file, for the caller to read; a trace does not see the body."""
         self.tell(answer.request, f"<-- {answer.code} {answer.msg}", answer.headers, b"")
         if isinstance(answer, _Answer):  # and not that of a handler of the user's
-            answer.connection.deadline = float("inf")
+            answer.connection.deadline = float("inf")  # each read has the timeout anew
         return answer
 
     def tell(self, request, start, headers, body):
@@ -1435,7 +1446,7 @@ def _redirected(request, response):
     here = _origin(response.url)
     there = _origin(url)
     if here != there:
-        kept = "(If-r|R)ange"  # a part is asked for there, too; the rest is not for there
+        kept = "Range|If-range"  # a part is asked for there, too; no other header goes
         if body or here[0] > there[0]:  # "https" comes after "http"
             raise UnsafeURL(f"redirected to {_scheme_and_host(url)}: no https, or a body")
     headers = {name: text for name, text in request.unredirected_hdrs.items()
@@ -1454,7 +1465,7 @@ def _response_error(request, response):
             f"answered {response.status_code}")
     if said:
         text += f": {_one_line(said, request.secrets)}"
-    if "scope" in challenge:  # what it would have taken
+    if "scope" in challenge:  # what the token would have to be good for
         text += f": it needs the scope {_one_line(challenge['scope'], request.secrets)}"
     wait = _retry_after(response)
     error = ResponseError(text)
@@ -1475,8 +1486,9 @@ def _explanation(text):
 def _retry_after(response):
     """Seconds to wait, at least one; None if this is no matter of waiting."""
     headers = response.headers
+    # A 429 always is one; a 503 or a 403 (GitHub's) only if a header says so.
     if response.status_code != 429 and not (
-            response.status_code in (403, 503)  # GitHub says 403
+            response.status_code in (403, 503)
             and ("Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0")):
         return None
     # The server's clock counts, if it tells. X and GitHub name a time by it, Reddit and the
@@ -1484,6 +1496,8 @@ def _retry_after(response):
     now = _date(headers.get("Date")) or time.time()
     for name in "Retry-After X-Rate-Limit-Reset X-RateLimit-Reset RateLimit-Reset".split():
         text = headers.get(name)
+        # "0" is nothing to _seconds: it becomes True, which counts as 1. A number above
+        # 1e9 is a time.
         number = _seconds(text) or _date(text) or text == "0"
         if number:
             return max(1.0, min(1e9, number - now if number > 1e9 else number))
@@ -1495,8 +1509,8 @@ def _date(text):
         return mktime_tz(parsedate_tz(text))
 
 def _seconds(value, default=None):
-    """A number that may have come as a string; else, and for what is no time, the
-    default."""
+    """A number of seconds, which may have come as a string. The default: it is none, or not
+    between 0 and 1e10."""
     with suppress(ValueError):
         number = float(str(value))  # so true is no number
         if 0 < number < 1e10:
@@ -1521,11 +1535,11 @@ class _Connections(BaseHandler):
     def http_open(self, request):
         """The answer to a request of urllib's, whose host a ProxyHandler may have changed
         to that of the proxy. UnsafeURL: it would cross the network in the clear."""
-        _origin(request.full_url, self.allow_http)
+        _origin(request.full_url, self.allow_http)  # only for its UnsafeURL
         headers = {**request.headers, **request.unredirected_hdrs}
         tunnel = request._tunnel_host
         login = {}
-        if tunnel and "Proxy-authorization" in headers:
+        if tunnel and "Proxy-authorization" in headers:  # not for the server behind it
             login["Proxy-Authorization"] = headers.pop("Proxy-authorization")
         # With the process: after a fork, two of them would talk over one connection.
         key = os.getpid(), request.type, request.host, tunnel, login
@@ -1556,6 +1570,7 @@ class _Connections(BaseHandler):
         was in use."""
         connection.idle_since = time.time()  # which goes on while a laptop sleeps
         self.idle.append(connection)  # first: close() may come at any moment
+        # If close() came, all idle ones go, and not only this one: that does no harm.
         self.drop(MAX_IDLE if connection.era == self.era else 0)
 
     def close(self):
@@ -1586,7 +1601,7 @@ class _Connection(io.RawIOBase):
         try:
             self.sock.recv(1)
         except OSError as error:
-            # 2 is ssl.SSL_ERROR_WANT_READ, where there is a ssl.
+            # Nothing to read: 2 is ssl.SSL_ERROR_WANT_READ, but a Python may have no ssl.
             return (error.errno in (errno.EWOULDBLOCK, 2)
                     and 0 <= time.time() - self.idle_since < IDLE_TIME)
         return False
@@ -1600,16 +1615,16 @@ class _Connection(io.RawIOBase):
         return self.sock
 
     def makefile(self, _):
-        """What comes in, as HTTPResponse reads it. If more comes than the answer, is_good
-        sees it, but not what is in this buffer already: so the buffer is small."""
+        """The file that HTTPResponse reads an answer from. What a server sends after its
+        answer, is_good finds, unless it is in this buffer already: so that is small."""
         return io.BufferedReader(self, 8192)
 
     def readable(self):
         return True
 
     def readinto(self, buffer):
-        """Reads something into the buffer; 0 is the end. OSError: it is too early, for the
-        head has said how long the body is."""
+        """Reads something into the buffer; 0 is the end. OSError: the end comes too early:
+        the head has said how long the body is."""
         try:
             size = self.ready().recv_into(buffer)
             if size or self.until_end:
@@ -1640,7 +1655,7 @@ class _Connection(io.RawIOBase):
             if answer.status != 200:
                 raise OSError(f"the proxy said {answer.status} (407: it wants a user "
                               "and a password)")
-        if scheme == "https":  # whose certificate has no dot at the end of the name
+        if scheme == "https":  # a name may end with a dot, but not in a certificate
             self.sock = self.owner.context.wrap_socket(self.ready(),
                                                        server_hostname=name.strip("[]."))
 
@@ -1665,7 +1680,8 @@ class _Connection(io.RawIOBase):
         except BaseException:
             self.hang_up()
             raise
-        # If a file became shorter meanwhile, the next request would be taken for its rest.
+        # A file may have become shorter than its Content-Length said: then the server would
+        # take the next request for its rest.
         answer.will_close |= not request.is_repeatable
         answer.connection = self
         answer.url = request.full_url
@@ -1692,6 +1708,7 @@ def _pieces(request, headers):
     without a length."""
     body = request.data or b""
     if not getattr(body, "seekable", bool)():  # bool() is False
+        # Bytes have `decode`. Of an iterator it joins the parts, of a pipe the lines.
         body = io.BytesIO(body if hasattr(body, "decode") else b"".join(body))
     start = body.tell()
     end = body.seek(0, io.SEEK_END)
@@ -1713,6 +1730,7 @@ _STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) (?!101)([1-9][0-9][0-9])(?: ([^\r\n\
 # A name and a value, or else the whole of an odd line.
 _FIELD_LINE = re.compile(rf"(?m)^(?:({_TOKEN}):([^\r\n\0]*)\r?\n|(.+))")
 _FOLD = re.compile("\r?\n[ \t]+")  # before a line that goes on (RFC 9112 section 5.2)
+# The line break after the chunk before, the size of this one, and what may follow it.
 _CHUNK_START = re.compile(rb"\r?\n([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 class _BadAnswer(OSError):
@@ -1728,9 +1746,9 @@ class _Answer(HTTPResponse):
     connection = None
 
     def begin(self):
-        """Reads the head, where http.client would do so by a function of its own: that of
-        the answer, after those of interim ones. `headers` are as they came, but for the
-        blanks around a value."""
+        """Reads the head, in the place of http.client's own method. Interim answers come
+        first, and are passed over. `headers` are as they came, but for the blanks around a
+        value."""
         self.room = MAX_HEAD  # bytes that all of this, and a trailer, may still have
         for _ in range(MAX_INTERIM + 1):
             start, _, fields = self.lines().partition("\n")
@@ -1754,6 +1772,7 @@ class _Answer(HTTPResponse):
         """The lines of a head or a trailer up to the empty one, as one text."""
         text = b""
         for _ in range(MAX_FIELDS + 2):  # with the status line and the empty one
+            # b"" at the end of the stream, or of the room; then until the loop is over.
             line = self.fp.readline(self.room)
             self.room -= len(line)
             if line in (b"\r\n", b"\n"):
@@ -1790,15 +1809,15 @@ class _Answer(HTTPResponse):
             self.will_close = True
 
     def _get_chunk_left(self):
-        """What http.client asks for before it reads of a chunk (RFC 9112 section 7.1): how
-        much of it is to come; None after the last. A line break stands between two chunks;
+        """How much of the chunk is still to come; None after the last (RFC 9112 section
+        7.1). http.client asks this before it reads. A line break stands between two chunks;
         before the first there is none, so that one is put in here."""
         if not self.chunk_left:
             start = b"\n" if self.chunk_left is None else self.fp.readline(2)
             found = _CHUNK_START.fullmatch(start + self.fp.readline(4096))
             if not found:
                 self.fp = io.BytesIO()  # no later read may go on
-                raise _BadAnswer("a chunk that has no size, or is longer")
+                raise _BadAnswer("a chunk that has no size, or is longer than that")
             self.chunk_left = int(found.group(1), 16)
             if not self.chunk_left:
                 self.lines()  # the trailer: nobody needs it, but the next answer follows it
@@ -1848,12 +1867,10 @@ def _gunzip(parts):
                 # A part may end between the two bytes that each member begins with.
                 if inflater and not b"\x1f\x8b".startswith(part[:2]):
                     return
-                inflater = zlib.decompressobj(31)
-            block = inflater.decompress(part, _BLOCK)
-            while block:  # never more than this much at once
-                yield block
-                block = inflater.decompress(inflater.unconsumed_tail, _BLOCK)
-            part = inflater.unused_data
+                inflater = zlib.decompressobj(31)  # 31: gzip, and nothing else
+            yield inflater.decompress(part, _BLOCK)  # never more than this much at once
+            # What comes after this member; or else what this block had no room for.
+            part = inflater.unused_data or inflater.unconsumed_tail
     if inflater and not inflater.eof:
         raise _BadAnswer("the compressed data break off")
 
@@ -1861,13 +1878,13 @@ def _network_error(error, request):
     """What happened and what to do, without what Python's own messages quote."""
     if isinstance(error, URLError):
         error = error.reason
-    said = getattr(error, "strerror", None) or str(error)
-    said = _one_line(said, request.secrets)
+    said = _one_line(getattr(error, "strerror", None) or str(error), request.secrets)
     advice = "check the address, the network and the proxy settings"
     if isinstance(error, socket.timeout):
         advice = "try again, or raise timeout="
     elif "certificate" in said.lower():
         advice = "name the file of the network's own CA in SSL_CERT_FILE, or pass context="
+    # The reason keeps its type, by which a program tells a timeout from the rest.
     kind = type(error) if isinstance(error, OSError) else _BadAnswer
     if kind is _BadAnswer:
         advice = "that is no HTTP or no gzip, or broke off: check the address, or try again"
@@ -1879,8 +1896,8 @@ def _network_error(error, request):
 # --- HTTP: links and challenges ---
 
 # A quoted string (RFC 9110 section 5.6.4) ends at a quote with an even number of
-# backslashes before it. One that nobody closes ends with the field, so that none is read
-# twice.
+# backslashes before it. One that nobody closes ends with the field: else the search would
+# begin again at each quote in it, and take the square of its length.
 _QUOTED = r'".*?(?<!\\)(?:\\\\)*(?:"|\\?\Z)'
 # A target, or a name that may have a value: the items of Link and of WWW-Authenticate.
 _ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(\s*=\s*(?:{_QUOTED}|'[^']*'|[^\s;,\"]*))?")
@@ -1898,12 +1915,11 @@ def _challenge(headers):
     scheme = ""
     for _, name, value in _items(headers, "WWW-Authenticate"):
         name = name.lower()
-        if not value:
+        if not value:  # a word alone begins a challenge
             scheme = name
         elif scheme == "bearer":
-            # Without its quotes, and without the backslashes before what they quote.
-            found.setdefault(
-                name, re.sub(r"""(?s)^\s*=\s*["']?|["']\Z|\\(.)|\"""", r"\1", value))
+            # Without the equals sign, the quotes, and the backslash before a character.
+            found.setdefault(name, re.sub(r"(?s)^\s*=\s*'?|'\Z|\\(.)|\"", r"\1", value))
     return found
 
 def _next_page(answer, page, first, next):
@@ -1938,7 +1954,7 @@ def _link_on_page(page):
     links = [_at(place, name) for place in places for name in _NEXT if _at(place, name)]
     if not links:
         return None
-    link = _at(links[0], "href") or links[0]
+    link = _at(links[0], "href") or links[0]  # HAL has {"href": link}
     _require(len(links) < 2 and isinstance(link, str),
              "this page calls several things next, or no link: choose with next='a.next'")
     return link
@@ -1993,11 +2009,12 @@ def _absolute(base_url, url, params=None):
     url = url.strip().partition("#")[0]
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # it is relative: RFC 3986 section 4.2
         _require(base_url, "a relative address needs a base_url")
-        slash = "" if url[:1] in ("", "?") else "/"
+        slash = "" if url[:1] in "?" else "/"  # "" is in it, too
         url = f"{base_url.rstrip('/')}{slash}{url.lstrip('/')}"
     query = _form(params or "")
     if query:
         url += f"{'&' if '?' in url else '?'}{query}"
+    # A lone % is one itself. "surrogatepass": a server's JSON may have half of a pair.
     return re.sub("%(?![0-9A-Fa-f]{2})", "%25", quote(url, _SAFE, None, "surrogatepass"))
 
 def _form(fields):
@@ -2007,6 +2024,7 @@ def _form(fields):
         return fields.encode().decode()  # an error now, and not in the middle of sending
     pairs = fields.items() if hasattr(fields, "items") else fields
     single = []
+    # What is no iterable, such as 5, is taken for one pair: the error below tells it.
     for pair in pairs if hasattr(pairs, "__iter__") else [pairs]:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise TypeError("no mapping, pairs, str or bytes: use open(Request(url, file))")
@@ -2014,7 +2032,7 @@ def _form(fields):
         if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
             value = [value]
         single += [(name, item) for item in value if item is not None]
-    with suppress(UnicodeEncodeError):  # whose repr shows the text
+    with suppress(UnicodeEncodeError):  # which holds the text, and that may be secret
         return urlencode(single)
     raise ValueError("a parameter has characters that UTF-8 does not have")
 
@@ -2079,11 +2097,11 @@ def _scope(scope):
 
 _SECRET_NAMES = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|"
                  "code_verifier|state|client_secret|password|(?:client_)?assertion")
-# What has such a name, in JSON (up to its end as in _QUOTED) or in a form, and the headers
-# that are secret. The name is in one of the groups, and stays when the rest is masked.
+# What has such a name, and the headers that are secret. The name is in one of the groups,
+# and stays when the rest is masked.
 _SECRET_FIELD = re.compile(rf"""(?imsx)
-    ("(?:{_SECRET_NAMES})"\s*:\s*") .*?(?<!\\)(?:\\\\)*(?="|\\?\Z)
-    | ((?:[?&#]|^)(?:{_SECRET_NAMES})=) [^&\s]+
+    ("(?:{_SECRET_NAMES})"\s*:\s*") .*?(?<!\\)(?:\\\\)*(?="|\\?\Z)  # JSON, see _QUOTED
+    | ((?:[?&#]|^)(?:{_SECRET_NAMES})=) [^&\s]+  # a form or a query
     | (^(?:(?:proxy-)?authorization:[ ]*[a-z]*|(?:set-)?cookie:)[ ]?) [^\n]*""")
 
 def _without_query(url):
@@ -2096,7 +2114,7 @@ def _scheme_and_host(url):
 
 def _one_line(text, secrets=()):
     """What a server said, fit for a message: one line of at most 300 characters, without
-    query strings, and nothing of it if it repeats one of the secrets, in any encoding."""
+    query strings, and nothing of it if it repeats a secret, as it is or percent-encoded."""
     text = text[:8000]
     said = f"{text}{unquote(text)}{unquote_plus(text)}".lower()
     if any(secret.lower() in said for secret in _long(secrets)):
@@ -2164,7 +2182,8 @@ def _json(*texts):
     return None
 
 def _integer(digits):
-    """A number in JSON. Before Python 3.11, int() takes the square of the length."""
+    """A number in JSON. Before Python 3.11, the time that int() takes has no limit: it
+    grows with the square of the length."""
     _require(len(digits) < 4300, "a number with too many digits")
     return int(digits)
 
@@ -2232,16 +2251,16 @@ def _revoke(token, endpoint):
     """Whether the server confirmed that the token is worth nothing now (RFC 7009). What
     lasts, the refresh token, comes first, and its answer counts: most servers let the
     access token end with it, and some then refuse to hear of that one."""
-    confirmed = []
+    confirmed = []  # of each token that there is
     for name in "refresh_token", "access_token":
         form = {"token": getattr(token, name), "token_type_hint": name}
         try:
             if form["token"]:
-                confirmed.append(True)
                 endpoint.post("revocation_endpoint", form)
+                confirmed.append(True)
         except (OSError, OAuth2Error, ValueError) as error:
             # Google says this of one that is dead already.
-            confirmed[-1] = getattr(error, "error", None) == "invalid_token"
+            confirmed.append(getattr(error, "error", None) == "invalid_token")
     return confirmed[0]
 
 def _server_facts(server, base_url=None):
@@ -2381,7 +2400,7 @@ def main(argv: "List[str] | None" = None) -> int:
     try:
         with _client(given) as client:
             command(client, given)
-        print(end="", flush=True)  # here, where it is known what to do if nobody reads on
+        print(end="", flush=True)  # if nobody reads on, the error comes here: see below
         return 0
     except KeyboardInterrupt:
         return 130
@@ -2412,14 +2431,15 @@ def _parsed(name="", *words):
             re.findall(r"--([\w-]+=?)", usage))
         _require(len(words) == 1 + usage.count(" URL "),
                  "a word is missing, or one too many")
-        _server_facts(words[0])
+        _server_facts(words[0])  # only for its ValueError
         given = dict([*pairs, *zip(("SERVER", "URL"), words)])
         for several, mark in ("-p", "="), ("-H", ":"):
             given[several] = [text.split(mark, 1) for option, text in pairs
                               if option == several]
+            # A pair without the mark has only one item.
             _require(all(pair[1:] for pair in given[several]),
                      f"{several} takes a name and a value, with a {mark!r} between them")
-        json.loads(given.get("--json", "null"))  # a ValueError now, and not later
+        given["JSON"] = json.loads(given.get("--json", "null"))  # or a ValueError
         return _COMMANDS[name], given
     except Exception as error:  # getopt has one of its own
         raise ValueError(f"{usage}oauth2min: {error}")
@@ -2429,12 +2449,13 @@ def _login(client, given):
     token of another grant, such as the program's own: that one is forgotten first, but
     never if it is another client's."""
     grant_type = DEVICE_CODE if "--device" in given else "authorization_code"
+    # `client` was made with the grant of the token in the file: see _client.
     if client._grant_type != grant_type:
         client.token = None
         client = _client(given, grant_type)
     earlier = client.token
-    # "" is no browser, None is one where that makes sense. A list of values for each name:
-    # there may be two of one.
+    # --no-browser is "" if it was given: no browser. None: one where that makes sense.
+    # parse_qs gathers the values of each name in a list: "-p" may come twice with one.
     client.login(given.get("--no-browser"), None,
                  **parse_qs(_form(given["-p"]), keep_blank_values=True))
     _say("An earlier login is still good." if client.token == earlier else "Logged in.")
@@ -2452,7 +2473,7 @@ def _get(client, given):
         return
     method = "POST" if "--json" in given else "GET"
     answer = client.request(given.get("-X", method), given["URL"], given["-p"],
-                            json=json.loads(given.get("--json", "null")))
+                            json=given["JSON"])
     if sys.stdout.isatty():
         print(json.dumps(_json(answer.content, json.dumps(answer.text)), indent=2))
     else:  # for a program, which may also have asked for a picture
@@ -2470,7 +2491,7 @@ def _status(client, _):
     no server, which may know better. LoginRequired: nobody is, or that login is over."""
     token = client.token
     keeper = client._keeper
-    kept = keeper.kept
+    kept = keeper.kept  # client.token has just read it from the store
     # A refresh token that was refused stays in the store, where renew_at is 0 then.
     renewable = token and token.refresh_token is not None and kept.renew_at != 0
     if client._grant_type == "client_credentials" or not (

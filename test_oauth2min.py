@@ -7303,6 +7303,20 @@ class GzipTest(ServerCase):
                 self.server.script("/v1/echo", 200, body, self.ZIPPED)
                 self.assertEqual(self.client().get("echo").content, content)
 
+    def test_members_are_unpacked_once_each_however_large_they_are(self):
+        block = oauth2min._BLOCK  # inside: the size at which unpacking pauses
+        sizes = 0, 1, block - 1, block, block + 1, 3 * block, 300000
+        contents = [os.urandom(size // 2) + bytes(size - size // 2) for size in sizes]
+        for members in contents, contents[::-1], contents * 2, contents[2:3] * 9:
+            whole = b"".join(members)
+            body = b"".join(map(gzip.compress, members))
+            for sent, coding in (body, "gzip"), (gzip.compress(body), "gzip, gzip"):
+                with self.subTest(size=len(whole), coding=coding):
+                    headers = {"Content-Encoding": coding}
+                    self.server.script("/v1/echo", 200, sent, headers)
+                    content = self.client().get("echo").content
+                    self.assertTrue(content == whole, len(content))
+
     def test_another_coding_is_an_error_that_names_it_but_not_for_open(self):
         for value, name in ("br", "br"), ("gzip, zstd", "zstd"), ("a b", "a b"):
             headers = {"Content-Encoding": value}
