@@ -401,8 +401,8 @@ class Client:
         """Forgets the token, in the store, too, and revokes it where the server can (RFC
         7009). Returns whether it confirmed: if not, the token may live until it expires."""
         keeper = self._keeper
-        with suppress(StoreError), keeper.alone():
-            pass  # reading moves a damaged file aside; what is still wrong fails below
+        with suppress(Exception), keeper.alone():
+            pass  # reading moves a damaged file aside; what stays wrong fails below
         with keeper.alone() as kept:
             keeper.keep(None)
             return kept is not None and _revoke(kept.token, self._server)
@@ -411,6 +411,8 @@ class Client:
         """A new token now: by the refresh grant (RFC 6749 section 6), or for a program by
         asking anew. LoginRequired: there is nothing to renew it by, or it was refused."""
         with self._keeper.alone() as kept:
+            if kept and not kept.token.refresh_token:
+                kept = None  # nothing is there to renew it by: it stays as good as it is
             return self._keeper.renew(self.request_token, kept).token
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
@@ -499,6 +501,10 @@ class _TokenKeeper:
     failure = None
     # The process that holds the store's lock. Its thread (in `exchange`) may enter again.
     inside = None
+    # {access token: monotonic() time}, of the token that we got in place of a refused one,
+    # until an API takes it or the time is over. An API that refuses this one, too, would
+    # refuse the next: without this, each 401 of a broken API would cost a renewal.
+    unproven = {}
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
 
@@ -510,10 +516,6 @@ class _TokenKeeper:
         _require(store is None or hasattr(self.store, "lock"),
                  "store must be a path, or have load(), save(record) and lock()")
         self.name = getattr(self.store, "path", "the store")  # for messages
-        # {access token: monotonic() time}: the token that we got in place of a refused one,
-        # until an API accepts it or the time is over. If an API refuses it, too, it would
-        # refuse the next: without this, each 401 of a broken API would cost a renewal.
-        self.unproven = {}
         # {process: its lock}. In a forked child, the parent's might never be released.
         self.locks = {}
 
@@ -563,8 +565,8 @@ class _TokenKeeper:
             self.why = f"the server will not renew ({said or 'no reason given'})"
         if self.owner["grant_type"] == "client_credentials":  # a program asks again
             return self.keep(ask("client_credentials", scope=self.scope), self.scope)
-        self.kept = None  # nobody is to use it again
-        if kept:  # the store says so to other processes; 0: only a login helps
+        if kept:  # nobody is to use it again, here and (0: only a login helps) elsewhere
+            self.kept = None
             self.save(kept._replace(renew_at=0))
         raise LoginRequired(f"{self.why}: call login()")
 
@@ -584,7 +586,7 @@ class _TokenKeeper:
         process = os.getpid()
         with self.locks.setdefault(process, threading.RLock()):
             if self.store is None or self.inside == process:  # or this thread is inside
-                yield self.newest()
+                yield self.kept
                 return
             self.inside = process
             try:
@@ -598,8 +600,7 @@ class _TokenKeeper:
         that could not be saved is newer than the stored one. Call it inside of `alone`."""
         record = None if self.store is None else self.store.load()
         if record != self.in_store:
-            # None: somebody has logged out.
-            self.kept = None if record is None else self.read(record)
+            self.kept = None if record is None else self.read(record)  # None: a logout
             self.why = _TokenKeeper.why
             self.in_store = record
         return self.kept
@@ -703,7 +704,7 @@ def _answer_to(asked, response):
     place = asked.redirect_uri.partition("?")[0].rstrip("/")
     if address and address.rstrip("/") not in (place, urlsplit(place).path):
         return None
-    pairs = parse_qsl(query, keep_blank_values=True)
+    pairs = parse_qsl(query, True)  # True: a blank value is one, too
     fields = dict(pairs)
     is_ours = asked.state and asked.state == fields.get("state")
     if not is_ours or len(fields) < len(pairs):
@@ -742,7 +743,7 @@ class _Endpoints:
         fields = _json(answer.content, answer.text)  # of the bytes, else of the text
         if not isinstance(fields, dict):
             # Some send a form (GitHub without our Accept): a text without blanks and "<".
-            fields = dict(parse_qsl(re.sub(r"(?s)\A.*[<\s].+", "", answer.text)))
+            fields = dict(parse_qsl(re.sub(r"(?s)\A.*[<\s].*", "", answer.text.strip())))
         has_all = all(isinstance(fields.get(name), str) for name in needed)
         if answer.status_code < 300 and has_all and not fields.get("error"):
             return fields
@@ -789,8 +790,9 @@ def _is_refusal(answer, fields, word):
     text, a page, or an `error` of several words: a framework's "Not Found". JSON without an
     `error` is one: Twitch's and Strava's."""
     status = answer.status_code
-    is_client = word == "invalid_client" or not word and re.match(
-        "(?i)basic", answer.headers.get("WWW-Authenticate", ""))
+    is_client = word == "invalid_client" or not word and any(
+        challenge.startswith("basic")
+        for challenge in _listed(answer.headers, "WWW-Authenticate"))
     is_own = fields and " " not in word or re.fullmatch(  # or a 4xx without a body
         "4.. 0", f"{status} {answer.headers.get('Content-Length')}")
     return is_own and not is_client and status in (200, 400, 401, 403)
@@ -1179,7 +1181,6 @@ def _terminal():
         file = sys.stdin.fileno()
         if os.tcgetpgrp(file) == os.getpgrp():
             return file
-    return None
 
 def _give_every_key(terminal, at_the_end):
     """Lets the terminal give each key at once, for it cuts a line after 1,024 characters,
@@ -1344,7 +1345,7 @@ class _HTTP:
 
     def __init__(self, context, handlers, trace, timeout, user_agent, allow_http):
         self.connections = _Connections(context, allow_http)  # first: __del__ closes them
-        _require(context is None or getattr(context, "check_hostname", False),
+        _require(getattr(context, "check_hostname", context is None),
                  "context must be an ssl.SSLContext that checks certificates")
         self.trace = trace
         self.timeout = timeout
@@ -1563,7 +1564,6 @@ class _Connections(BaseHandler):
                     if connection.is_good():
                         return connection
                     connection.hang_up()
-        return None
 
     def give_back(self, connection):
         """Keeps a connection whose answer was read to its end, unless close() came while it
@@ -1960,14 +1960,13 @@ def _link_on_page(page):
     return link
 
 def _at(page, path):
-    """What is on the page under "a.b.c", or under this whole name."""
+    """What is on the page under "a.b.c", or under this whole name; else None."""
     with suppress(KeyError, TypeError):
         if path in page:
             return page[path]
         for name in path.split("."):
             page = page[name]
         return page
-    return None
 
 def _with_parameter(url, name, value):
     """The same address, byte for byte, but for this parameter."""
@@ -2179,7 +2178,6 @@ def _json(*texts):
     for text in texts:
         with suppress(ValueError, RecursionError):
             return json.loads(text, parse_int=_integer)
-    return None
 
 def _integer(digits):
     """A number in JSON. Before Python 3.11, the time that int() takes has no limit: it
@@ -2457,7 +2455,7 @@ def _login(client, given):
     # --no-browser is "" if it was given: no browser. None: one where that makes sense.
     # parse_qs gathers the values of each name in a list: "-p" may come twice with one.
     client.login(given.get("--no-browser"), None,
-                 **parse_qs(_form(given["-p"]), keep_blank_values=True))
+                 **parse_qs(_form(given["-p"]), True))
     _say("An earlier login is still good." if client.token == earlier else "Logged in.")
     with redirect_stdout(sys.stderr):  # stdout is for results
         _status(client, given)

@@ -1769,6 +1769,22 @@ class LogoutTest(ServerCase):
         self.assertFalse(os.path.exists(self.path()))
         self.error_of(LoginRequired, client.get, "me")
 
+    def test_a_store_that_fails_for_once_does_not_stop_it(self):
+        class Flaky(MemoryStore):
+            fails = False
+
+            def load(self):
+                if self.fails:
+                    self.fails = False
+                    raise ConnectionError
+                return super().load()
+
+        store = Flaky()
+        client = self.logged_in_client(store=store)
+        store.fails = True
+        self.assertIs(client.logout(), True)
+        self.assertIsNone(store.record)
+
     def logout_is_confirmed(self, trouble=None, **settings):
         """What logout() says, if the endpoint has this trouble and the client these
         settings; it has to forget the token in any case."""
@@ -2138,6 +2154,16 @@ class RenewalTest(ServerCase):
             self.assertEqual(client.access_token(), "timeless")
         client.get("echo")  # the server does not know this token
         self.assert_token_requests(2)
+
+    def test_a_refresh_that_is_asked_for_costs_no_good_token_if_nothing_can_renew_it(self):
+        self.server.issue_refresh_token = False
+        store = MemoryStore()
+        client = self.logged_in_client(store=store)
+        before = dict(store.record)
+        self.error_of(LoginRequired, client.refresh)
+        self.assertEqual(store.record, before)
+        self.assertEqual(client.get("me").status_code, 200)
+        self.assert_token_requests(1)
 
     def test_a_dead_refresh_token_is_tried_once_and_stays_in_the_store(self):
         refusals = [
@@ -2654,6 +2680,18 @@ class StoreTest(ServerCase):
         self.assertEqual(self.server.forms(), [])
         store.record = None
         self.assertIsNotNone(client.exchange(asked, answer))
+
+    def test_once_the_code_is_used_up_the_store_is_not_asked_again(self):
+        class Once(MemoryStore):
+            def load(self):
+                if "load" in self.calls:
+                    raise ConnectionError
+                return super().load()
+
+        client = self.client_without_login(store=Once())
+        asked = client.authorization_request()
+        client.exchange(asked, self.server.approve(asked.url))
+        self.assertEqual(client.get("me").status_code, 200)
 
     def test_a_store_may_look_empty(self):
         class Bare(MemoryStore):
@@ -3610,6 +3648,11 @@ class CompatibilityTest(ServerCase):
             scope="repo gist",
         ),
         token_answer(
+            "a form with a line break at its end",
+            "access_token=t&token_type=bearer\r\n",
+            token_type="bearer",
+        ),
+        token_answer(
             "GitHub, without a scope",
             "access_token=t&scope=&token_type=bearer",
             token_type="bearer",
@@ -3840,6 +3883,14 @@ class CompatibilityTest(ServerCase):
             "GitHub",
             200,
             {"error": "bad_refresh_token", "error_description": "It is expired."},
+            only_a_login_helps=True,
+        ),
+        error_answer(
+            "a form with a line break at its end",
+            400,
+            "error=invalid_grant\n",
+            error="invalid_grant",
+            description=None,
             only_a_login_helps=True,
         ),
         error_answer(
@@ -6628,6 +6679,21 @@ class OddAnswersTest(ServerCase):
                     client.token = Token("old", expires_at=1, refresh_token=HUSH)
                     self.error_of(TokenError, client.access_token)
                     self.assertEqual(client.token.refresh_token, HUSH)
+
+    def test_a_401_with_a_basic_challenge_is_a_word_about_the_client(self):
+        for challenges in (
+            ["Basic realm=x"],
+            ["basic"],
+            ['Bearer realm="x", Basic realm="y"'],
+            ["Negotiate", "Basic realm=y"],
+        ):
+            with self.subTest(challenges):
+                headers = [("WWW-Authenticate", text) for text in challenges]
+                client = self.logged_in_client()
+                expire_by_the_clock(client)
+                self.server.script("/token", 401, {"status": 401}, headers)
+                self.error_of(TokenError, client.access_token)
+                self.assertTrue(client.access_token())
 
     def test_where_a_redirect_leads(self):
         rows = [
