@@ -501,10 +501,6 @@ class _TokenKeeper:
     failure = None
     # The process that holds the store's lock. Its thread (in `exchange`) may enter again.
     inside = None
-    # {access token: monotonic() time}, of the token that we got in place of a refused one,
-    # until an API takes it or the time is over. An API that refuses this one, too, would
-    # refuse the next: without this, each 401 of a broken API would cost a renewal.
-    unproven = {}
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
 
@@ -516,6 +512,10 @@ class _TokenKeeper:
         _require(store is None or hasattr(self.store, "lock"),
                  "store must be a path, or have load(), save(record) and lock()")
         self.name = getattr(self.store, "path", "the store")  # for messages
+        # {access token: monotonic() time}, of the token that we got in place of a refused
+        # one, until an API takes it or the time is over. An API that refuses this one, too,
+        # would refuse the next: without this, each 401 of it would cost a renewal.
+        self.unproven = {}
         # {process: its lock}. In a forked child, the parent's might never be released.
         self.locks = {}
 
@@ -1498,10 +1498,10 @@ def _retry_after(response):
     for name in "Retry-After X-Rate-Limit-Reset X-RateLimit-Reset RateLimit-Reset".split():
         text = headers.get(name)
         # "0" is nothing to _seconds: it becomes True, which counts as 1. A number above
-        # 1e9 is a time.
+        # 1e8, which would be three years, is a time.
         number = _seconds(text) or _date(text) or text == "0"
         if number:
-            return max(1.0, min(1e9, number - now if number > 1e9 else number))
+            return max(1.0, min(1e9, number - now if number > 1e8 else number))
     return 1.0
 
 def _date(text):
@@ -1673,7 +1673,7 @@ class _Connection(io.RawIOBase):
             for piece in _pieces(request, headers):
                 try:
                     self.ready().sendall(piece)
-                except ConnectionError:  # the answer may say why, as a 413 or a 401 does
+                except OSError:  # the answer may say why, as a 413 or a 401 does
                     break
             answer.begin()
             self.until_end = answer.length is None and not answer.chunked
@@ -1937,13 +1937,12 @@ def _next_page(answer, page, first, next):
     return _joined(answer.url, link) if link else None
 
 def _link_in_header(headers):
-    """The target of `Link: <target>; rel=next` (RFC 8288)."""
+    """The target of `Link: <target>; rel=next` (RFC 8288), or None."""
     link = None
     for target, name, value in _items(headers, "Link"):
         link = target or link
         if name.lower() == "rel" and "next" in value.strip(" =\"'").lower().split():
             return link
-    return None
 
 def _link_on_page(page):
     """The link called `next`, or `@odata.nextLink`, at the top of the page or else one
@@ -2161,7 +2160,7 @@ def _as_text(text, headers, body, secrets):
     for name, value in headers.items():
         text += f"\n{name}: {value}"
     if body and isinstance(body, bytes):
-        text += "\n\n" + body[:20000].decode("utf-8", "replace")
+        text += "\n\n" + body[:40000].decode("utf-8", "replace")
     for secret in _long(secrets):
         text = text.replace(secret, "***")
     return _printable(_SECRET_FIELD.sub(r"\1\2\3***", text)[:10000]) + "\n"

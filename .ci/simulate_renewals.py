@@ -389,7 +389,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("a program asks anew", 'if self.owner["grant_type"] == "client_credentials":', "if False:",
      "two programs"),
     ("a refused token is forgotten",
-     "self.kept = None  # nobody is", "pass  # nobody is", "has ended"),
+     """            self.kept = None
+            self.save(kept""", "            self.save(kept", "has ended"),
     ("the store learns that the access token is over",
      "self.save(kept._replace(renew_at=0))", "pass", ""),
     ("the old refresh token stays where no new one is sent",
