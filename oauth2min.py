@@ -203,11 +203,11 @@ class Client:
         facts = _server_facts(server, base_url)
         self._base_url = facts["base_url"]
         self._grant_type = grant_type
-        self._redirect_uri = _redirect_uri(redirect_uri, facts.get("allow_http"))
         self._headers = _own_headers(headers)
         self._max_wait = max_wait
         self._http = _HTTP(context, handlers, trace, timeout,
                            self._headers.get("User-agent"), facts.get("allow_http"))
+        self._redirect_uri = _redirect_uri(redirect_uri, self._http.allow_http)
         self._server = _Server(facts, self._http, client_id, client_secret)
         self._keeper = _TokenKeeper(  # first: whose token it is, for the store
             {"server": facts.get("issuer") or facts["token_endpoint"],
@@ -491,7 +491,6 @@ class _Kept(namedtuple("_Kept", "token renew_at scope")):
 
 class _TokenKeeper:
     """Keeps one token good: in memory, in a store, among threads and processes."""
-
     # The token in use, or None. Read without a lock, replaced only inside of `alone`.
     kept = None
     # What the store held when we last read or wrote it. If something else is there, another
@@ -669,9 +668,10 @@ def _code(asked, response, server):
             "sent. If that is our server, write it into its dict, as 'issuer'")
     if not fields.get("error"):
         return fields["code"]
-    advice = _ADVICE.get(fields["error"], "check client_id, redirect_uri and scope")
-    raise _in_their_words(AuthorizationError, "", fields, advice,
-                          (asked.state, asked.code_verifier, fields.get("code")))  # secrets
+    raise _in_their_words(
+        AuthorizationError, "", fields,
+        _ADVICE.get(fields["error"], "check client_id, redirect_uri and scope"),
+        (asked.state, asked.code_verifier, fields.get("code")))  # which are secret
 
 def _is_from(server, fields):
     """Whether the answer comes from the server that we asked, by its `iss` (RFC 9207): else
@@ -1165,7 +1165,7 @@ def _system_browser(url):
     `x=$(program)` would get what the browser prints, and wait until it ends; and a browser
     in the terminal would take what is pasted. It may fail."""
     with suppress(Exception):
-        if getattr(sys, "frozen", False):  # sys.executable is this program, and no Python
+        if hasattr(sys, "frozen"):  # sys.executable is this program, and no Python
             import webbrowser
             webbrowser.open(url)
         else:
@@ -1557,7 +1557,7 @@ class _Connections(BaseHandler):
 
     def take(self, key):
         """The warmest idle connection that is still good, or None."""
-        for connection in reversed(self.idle.copy()):
+        for connection in reversed(self.idle[:]):
             if connection.key == key:
                 with suppress(ValueError):  # another thread was faster
                     self.idle.remove(connection)
@@ -2159,8 +2159,8 @@ def _as_text(text, headers, body, secrets):
     not in it. Secrets are masked: by value what we know, else by name."""
     for name, value in headers.items():
         text += f"\n{name}: {value}"
-    if body and isinstance(body, bytes):
-        text += "\n\n" + body[:40000].decode("utf-8", "replace")
+    if body and isinstance(body, bytes):  # in JSON, some write a slash as "\/"
+        text += "\n\n" + body[:40000].decode("utf-8", "replace").replace(r"\/", "/")
     for secret in _long(secrets):
         text = text.replace(secret, "***")
     return _printable(_SECRET_FIELD.sub(r"\1\2\3***", text)[:10000]) + "\n"

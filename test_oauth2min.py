@@ -7771,6 +7771,16 @@ class TraceTest(ServerCase):
         self.error_of(TokenError, client.request_token, "urn:x", **fields)
         self.assert_hidden()
 
+    def test_a_secret_with_slashes_is_masked_also_as_json_may_write_them(self):
+        client = self.traced_client("fake-app")
+        client.token = Token("h/u/s/h+token/of/mine==")
+        for slash in "/", r"\/":
+            echo = '{"Authorization": "Bearer h/u/s/h+token/of/mine=="}'.replace("/", slash)
+            self.server.script("/v1/echo", 200, echo)
+            client.get("echo")
+        self.assertEqual("".join(self.trace).count('"Bearer ***"'), 2)
+        self.assertNotIn("mine", "".join(self.trace))
+
     def test_where_a_long_body_is_cut_no_part_of_a_secret_is_left(self):
         client = self.traced_client("fake-app")
         token = client.access_token()
