@@ -412,7 +412,7 @@ class Client:
         asking anew. LoginRequired: there is nothing to renew it by, or it was refused."""
         with self._keeper.alone() as kept:
             if kept and not kept.token.refresh_token:
-                kept = None  # nothing is there to renew it by: it stays as good as it is
+                kept = None  # else renew() could mark it as dead, though it may be good
             return self._keeper.renew(self.request_token, kept).token
 
     def request_token(self, grant_type: str, **parameters: "str | None") -> Token:
@@ -450,12 +450,12 @@ class Client:
         keeper = self._keeper
         kept = keeper.good(self.request_token)
         for _ in range(3):  # our token, then the one in the store, then a new one
-            # 1. The token goes on a copy: the request stays as the caller meant it.
+            # 1. The token goes on a copy: after a wait, _send starts from the original.
             access_token = kept.token.access_token
             answer = self._http.follow(request.with_bearer(access_token))
             request = answer.request  # the last one, if there were redirects
             if answer.code < 400:
-                keeper.unproven = {}  # an API takes our tokens, so a new 401 may renew
+                keeper.unproven = {}  # this token is accepted: none is on trial now
                 return answer
             error = _response_error(request, self._http.read(answer))
             # 2. Another token helps if this one was sent, got a 401, and is not `unproven`.
@@ -564,7 +564,7 @@ class _TokenKeeper:
             self.why = f"the server will not renew ({said or 'no reason given'})"
         if self.owner["grant_type"] == "client_credentials":  # a program asks again
             return self.keep(ask("client_credentials", scope=self.scope), self.scope)
-        if kept:  # nobody is to use it again, here and (0: only a login helps) elsewhere
+        if kept:  # it is of no use now: forget it here, mark it (0) for other processes
             self.kept = None
             self.save(kept._replace(renew_at=0))
         raise LoginRequired(f"{self.why}: call login()")
@@ -697,7 +697,7 @@ def _answer_to(asked, response):
     is repeated (RFC 6749 section 3.1): nobody could say which of the two counts."""
     text = response.partition("#")[0]
     address, mark, query = text.partition("?")
-    if not mark or "=" in address.partition("://")[0]:  # a query alone; it may have a "?"
+    if not mark or "=" in address.partition("://")[0]:  # "name=" comes first: a query alone
         address = ""
         query = text
     # The whole address, or its path. A browser adds a slash where there is no path.
@@ -740,9 +740,9 @@ class _Endpoints:
             _form(form).encode(), secrets)
         request.spends = True  # it uses up a code: no idle connection, it may be dead
         answer = self.http.read(self.http.open(request))  # a redirect is not followed
-        fields = _json(answer.content, answer.text)  # of the bytes, else of the text
+        fields = _json(answer.content, answer.text)  # as UTF-8/16/32, else in its charset
         if not isinstance(fields, dict):
-            # Some send a form (GitHub without our Accept): a text without blanks and "<".
+            # Some send a form, as GitHub may. A text with a blank or "<" is none: emptied.
             fields = dict(parse_qsl(re.sub(r"(?s)\A.*[<\s].*", "", answer.text.strip())))
         has_all = all(isinstance(fields.get(name), str) for name in needed)
         if answer.status_code < 300 and has_all and not fields.get("error"):
@@ -786,14 +786,14 @@ def _token_error(request, answer, fields):
 
 def _is_refusal(answer, fields, word):
     """Whether the server itself refused the code or refresh token that was sent: it is dead
-    then. A word about the client is no refusal (a 401 may say it by its challenge), nor is
-    text, a page, or an `error` of several words: a framework's "Not Found". JSON without an
-    `error` is one: Twitch's and Strava's."""
+    then. Not so if it refused the client (by `error`, or by a Basic challenge), or if the
+    answer is text, a page, or has an `error` of several words, as a framework's "Not
+    Found". JSON without an `error` is a refusal: Twitch and Strava send it."""
     status = answer.status_code
     is_client = word == "invalid_client" or not word and any(
         challenge.startswith("basic")
         for challenge in _listed(answer.headers, "WWW-Authenticate"))
-    is_own = fields and " " not in word or re.fullmatch(  # or a 4xx without a body
+    is_own = fields and " " not in word or re.fullmatch(  # or 4xx and Content-Length: 0
         "4.. 0", f"{status} {answer.headers.get('Content-Length')}")
     return is_own and not is_client and status in (200, 400, 401, 403)
 
@@ -1221,7 +1221,7 @@ def _pasted(typed, asked, server):
     code, mark, state = line.partition("#")  # as Anthropic's page shows them
     is_shown = asked.redirect_uri.startswith("urn:")  # "out of band"
     if (asked.code_verifier or is_shown) and not mark:
-        state = asked.state  # a code alone comes without it
+        state = asked.state  # a code alone has none; if it stays "", _answer_to says no
     # No ":", as an address has, and no "=" but at the end, as a query has: it is a code.
     if is_shown or re.fullmatch("[^=?&:]{16,}={0,2}", code) and not _promises_iss(server):
         line = _form({"code": unquote(code), "state": state})
@@ -1260,7 +1260,7 @@ def _device_token(fields, open_browser, timeout, ask):
                 raise denied
             if word == "slow_down":
                 interval += 5
-            if error.retry_after:
+            if error.retry_after:  # slow_down has one, too: see _token_error
                 interval = max(interval, error.retry_after)
             elif word != "authorization_pending":
                 raise
@@ -1615,8 +1615,8 @@ class _Connection(io.RawIOBase):
         return self.sock
 
     def makefile(self, _):
-        """The file that HTTPResponse reads an answer from. What a server sends after its
-        answer, is_good finds, unless it is in this buffer already: so that is small."""
+        """The file that HTTPResponse reads an answer from. If a server sends more than its
+        answer, is_good finds that; but not what is in this buffer already: so it is small."""
         return io.BufferedReader(self, 8192)
 
     def readable(self):
@@ -1642,8 +1642,9 @@ class _Connection(io.RawIOBase):
             import ssl  # there are Pythons without
             # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
             self.owner.context = ssl.create_default_context()
-        # UnsafeURL, if a proxy for plain http is not on this machine. If the name has more
-        # than one address, each of them has the whole timeout; looking it up has none.
+        # The host may be a proxy's; the scheme is still the request's. UnsafeURL: a proxy
+        # for plain http that is not on this machine. If the name has more than one
+        # address, each of them has the whole timeout; looking it up has none.
         _, name, port = _origin(f"{scheme}://{host}", self.owner.allow_http)
         self.sock = socket.create_connection((name.strip("[]"), port), self.timeout)
         if tunnel:
@@ -1772,7 +1773,7 @@ class _Answer(HTTPResponse):
         """The lines of a head or a trailer up to the empty one, as one text."""
         text = b""
         for _ in range(MAX_FIELDS + 2):  # with the status line and the empty one
-            # b"" at the end of the stream, or of the room; then until the loop is over.
+            # After the end of the stream, or of the room, all the other lines are b"".
             line = self.fp.readline(self.room)
             self.room -= len(line)
             if line in (b"\r\n", b"\n"):
@@ -2113,7 +2114,7 @@ def _scheme_and_host(url):
 def _one_line(text, secrets=()):
     """What a server said, fit for a message: one line of at most 300 characters, without
     query strings, and nothing of it if it repeats a secret, as it is or percent-encoded."""
-    text = text[:8000]
+    text = text[:8000]  # more than is shown: a secret cut in two would not be found
     said = f"{text}{unquote(text)}{unquote_plus(text)}".lower()
     if any(secret.lower() in said for secret in _long(secrets)):
         return "(not shown: it repeats a secret)"
@@ -2514,6 +2515,7 @@ def _check_access(client, given):
     and the program has no secret, without which it gets no token (RFC 6749 section 4.4)."""
     is_program = client._grant_type == "client_credentials"
     if is_program and not client._server.client_secret:
+        # given["SECRET"] is the name of a variable, and not the secret: see _client.
         raise LoginRequired(f"nobody is logged in: call login(), or set {given['SECRET']}")
     keeper = client._keeper
     if client.token and not keeper.kept.covers(keeper.scope):
