@@ -1221,7 +1221,7 @@ def _pasted(typed, asked, server):
     code, mark, state = line.partition("#")  # as Anthropic's page shows them
     is_shown = asked.redirect_uri.startswith("urn:")  # "out of band"
     if (asked.code_verifier or is_shown) and not mark:
-        state = asked.state  # a code alone has none; if it stays "", _answer_to says no
+        state = asked.state  # a code alone has none; where "" stays, _answer_to says no
     # No ":", as an address has, and no "=" but at the end, as a query has: it is a code.
     if is_shown or re.fullmatch("[^=?&:]{16,}={0,2}", code) and not _promises_iss(server):
         line = _form({"code": unquote(code), "state": state})
@@ -1616,7 +1616,7 @@ class _Connection(io.RawIOBase):
 
     def makefile(self, _):
         """The file that HTTPResponse reads an answer from. If a server sends more than its
-        answer, is_good finds that; but not what is in this buffer already: so it is small."""
+        answer, is_good finds that, but not what is in this buffer: so it is small."""
         return io.BufferedReader(self, 8192)
 
     def readable(self):
