@@ -897,7 +897,7 @@ def _private(path, flags):
     for name in "O_NOFOLLOW", "O_NONBLOCK":  # Windows has neither
         flags |= getattr(os, name, 0)
     file = os.open(path, flags, 0o600)
-    # On Windows all owners are 0, and so is int().
+    # Windows has no geteuid; there each st_uid is 0, and so is int().
     if _is_shared(path) and os.fstat(file).st_uid != getattr(os, "geteuid", int)():
         os.close(file)
         raise PermissionError(errno.EPERM, "it is another user's")
