@@ -320,7 +320,7 @@ class Client:
         there are `parameters`, which go with the authorization request.
         The address is always shown on stderr. If the browser is on another machine, the
         user pastes the address where it ends. open_browser: True, False, or a function that
-        gets the address; None opens it where the user sees it, but for no device code.
+        gets the address; None opens it, but not over plain SSH and not for a device code.
         timeout: seconds for the user. AuthorizationError: a no. LoginRequired: too late."""
         try:
             if not parameters:
@@ -379,7 +379,7 @@ class Client:
         form = {**form, "client_id": self._server.client_id,
                 "scope": self._keeper.scope or None}  # None is left out
         query = self._server.endpoint(endpoint).partition("?")[2]  # it may have one
-        names = [*form, *dict(parse_qsl(query, True)), *parameters]  # dict: each once
+        names = [*form, *dict(parse_qsl(query, True)), *parameters]  # it may repeat a name
         for name in names:
             is_secret = name in parameters and re.fullmatch(_SECRET_NAMES, name)
             _require(names.count(name) == 1 and not is_secret,
@@ -458,7 +458,7 @@ class Client:
                 keeper.unproven = {}  # this token is accepted: none is on trial now
                 return answer
             error = _response_error(request, self._http.read(answer))
-            # 2. Another token helps if this one was sent, got a 401, and is not `unproven`.
+            # 2. Another helps if this one was sent, unless it just replaced a refused one.
             if (answer.code != 401 or "Authorization" not in request.unredirected_hdrs
                     or monotonic() < keeper.unproven.get(access_token, 0)):
                 raise error
@@ -531,7 +531,7 @@ class _TokenKeeper:
                 return kept
             try:
                 if self.failure is not failure:
-                    # It is ours, too. with_traceback: or each raise makes it longer.
+                    # The renewal we waited for failed: so do we. None drops its traceback.
                     raise self.failure.with_traceback(None)
                 kept = self.renew(ask, kept)
             except LoginRequired:
@@ -622,7 +622,7 @@ class _TokenKeeper:
             token, end and end - min(MARGIN, (end - time.time()) / 10), scope)
         try:
             self.save(kept)
-        finally:
+        finally:  # save() may raise: warnings as errors (python -W error), Ctrl-C
             self.why = _TokenKeeper.why
             self.kept = kept
         return kept
@@ -697,7 +697,7 @@ def _answer_to(asked, response):
     is repeated (RFC 6749 section 3.1): nobody could say which of the two counts."""
     text = response.partition("#")[0]
     address, mark, query = text.partition("?")
-    if not mark or "=" in address.partition("://")[0]:  # "name=" comes first: a query alone
+    if not mark or "=" in address.partition("://")[0]:  # a query alone; a value may have ?
         address = ""
         query = text
     # The whole address, or its path. A browser adds a slash where there is no path.
@@ -788,7 +788,7 @@ def _is_refusal(answer, fields, word):
     """Whether the server itself refused the code or refresh token that was sent: it is dead
     then. Not so if it refused the client (by `error`, or by a Basic challenge), or if the
     answer is text, a page, or has an `error` of several words, as a framework's "Not
-    Found". JSON without an `error` is a refusal: Twitch and Strava send it."""
+    Found". A refusal, too: JSON without an `error` (Twitch, Strava), or an empty 4xx."""
     status = answer.status_code
     is_client = word == "invalid_client" or not word and any(
         challenge.startswith("basic")
@@ -1194,7 +1194,7 @@ def _give_every_key(terminal, at_the_end):
         from signal import SIG_DFL, SIGTERM, getsignal, signal
         from termios import ICANON, TCSANOW, tcgetattr, tcsetattr
         before = getsignal(SIGTERM)
-        # The program's own handler stays; setting it again only shows whether one can.
+        # A handler of the program's own is set again: if that fails, nothing is changed.
         handler = end if before == SIG_DFL else before
         signal(SIGTERM, handler)
         at_the_end.callback(signal, SIGTERM, before)
@@ -1220,8 +1220,10 @@ def _pasted(typed, asked, server):
     line = re.sub(r"[\s\0-\x1f]", "", typed)
     code, mark, state = line.partition("#")  # as Anthropic's page shows them
     is_shown = asked.redirect_uri.startswith("urn:")  # "out of band"
+    # A code alone brings no state: it gets ours if PKCE protects it, or if it is shown out
+    # of band. Else its state is "", and _answer_to refuses it.
     if (asked.code_verifier or is_shown) and not mark:
-        state = asked.state  # a code alone has none; where "" stays, _answer_to says no
+        state = asked.state
     # No ":", as an address has, and no "=" but at the end, as a query has: it is a code.
     if is_shown or re.fullmatch("[^=?&:]{16,}={0,2}", code) and not _promises_iss(server):
         line = _form({"code": unquote(code), "state": state})
@@ -1260,7 +1262,7 @@ def _device_token(fields, open_browser, timeout, ask):
                 raise denied
             if word == "slow_down":
                 interval += 5
-            if error.retry_after:  # slow_down has one, too: see _token_error
+            if error.retry_after:  # the error slow_down has one, too: it is not raised
                 interval = max(interval, error.retry_after)
             elif word != "authorization_pending":
                 raise
@@ -1345,6 +1347,7 @@ class _HTTP:
 
     def __init__(self, context, handlers, trace, timeout, user_agent, allow_http):
         self.connections = _Connections(context, allow_http)  # first: __del__ closes them
+        # None means the default context: it has no such attribute, and is right, too.
         _require(getattr(context, "check_hostname", context is None),
                  "context must be an ssl.SSLContext that checks certificates")
         self.trace = trace
@@ -1402,8 +1405,8 @@ class _HTTP:
         raise _response_error(request, response)
 
     def read(self, answer, limit=MAX_ANSWER):
-        """The whole answer. URLError: it is cut short, or larger than so many bytes. Where
-        the status says all, a body that is broken or short costs nothing."""
+        """The whole answer. URLError: it is cut short, or larger than so many bytes. But
+        of a redirect or an error (301 and up), what came of the body is enough."""
         content = io.BytesIO()  # it gives its bytes away without making a copy of them
         # From 301 on, a URLError only ends the reading; () suppresses nothing.
         with answer, suppress(() if answer.code < 301 else URLError):
@@ -1615,8 +1618,9 @@ class _Connection(io.RawIOBase):
         return self.sock
 
     def makefile(self, _):
-        """The file that HTTPResponse reads an answer from. If a server sends more than its
-        answer, is_good finds that, but not what is in this buffer: so it is small."""
+        """The file that HTTPResponse reads an answer from. What it holds beyond that
+        answer is dropped with it, unseen; is_good finds only what is still in the socket.
+        So this buffer is small."""
         return io.BufferedReader(self, 8192)
 
     def readable(self):
@@ -1642,9 +1646,9 @@ class _Connection(io.RawIOBase):
             import ssl  # there are Pythons without
             # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
             self.owner.context = ssl.create_default_context()
-        # The host may be a proxy's; the scheme is still the request's. UnsafeURL: a proxy
-        # for plain http that is not on this machine. If the name has more than one
-        # address, each of them has the whole timeout; looking it up has none.
+        # `host` may be a proxy's, `scheme` is the request's: https may use any proxy, http
+        # only one on this machine (else UnsafeURL), but for allow_http. If the name has
+        # more than one address, each has the whole timeout; looking it up has none.
         _, name, port = _origin(f"{scheme}://{host}", self.owner.allow_http)
         self.sock = socket.create_connection((name.strip("[]"), port), self.timeout)
         if tunnel:
@@ -1831,6 +1835,7 @@ class _Answer(HTTPResponse):
         end, and nobody said that it closes. Else hangs up."""
         connection = self.connection
         self.connection = None
+        # A body read to its end is closed by http.client, or its `length` is 0 by now.
         is_whole = self.isclosed() or self.length == 0
         super().close()
         if connection and is_whole and not self.will_close:
@@ -1898,7 +1903,8 @@ def _network_error(error, request):
 
 # A quoted string (RFC 9110 section 5.6.4) ends at a quote with an even number of
 # backslashes before it. One that nobody closes ends with the field: else the search would
-# begin again at each quote in it, and take the square of its length.
+# begin again at each quote in it, and take the square of its length. (\\?\Z: or with a
+# backslash that nothing follows.)
 _QUOTED = r'".*?(?<!\\)(?:\\\\)*(?:"|\\?\Z)'
 # A target, or a name that may have a value: the items of Link and of WWW-Authenticate.
 _ITEM = re.compile(rf"(?s)<([^<>]*)>|({_TOKEN})(\s*=\s*(?:{_QUOTED}|'[^']*'|[^\s;,\"]*))?")
@@ -2013,7 +2019,8 @@ def _absolute(base_url, url, params=None):
     query = _form(params or "")
     if query:
         url += f"{'&' if '?' in url else '?'}{query}"
-    # A lone % is one itself. "surrogatepass": a server's JSON may have half of a pair.
+    # A % without two hex digits is quoted: it means itself. "surrogatepass": a server's
+    # JSON may have half of a surrogate pair.
     return re.sub("%(?![0-9A-Fa-f]{2})", "%25", quote(url, _SAFE, None, "surrogatepass"))
 
 def _form(fields):
@@ -2096,8 +2103,8 @@ def _scope(scope):
 
 _SECRET_NAMES = ("(?:access_|refresh_|id_|subject_|actor_)?token|(?:device_)?code|"
                  "code_verifier|state|client_secret|password|(?:client_)?assertion")
-# What has such a name, and the headers that are secret. The name is in one of the groups,
-# and stays when the rest is masked.
+# What has such a name, and the headers that are secret. A group holds what stays when the
+# rest is masked: the name, the signs around it, and the scheme of an Authorization.
 _SECRET_FIELD = re.compile(rf"""(?imsx)
     ("(?:{_SECRET_NAMES})"\s*:\s*") .*?(?<!\\)(?:\\\\)*(?="|\\?\Z)  # JSON, see _QUOTED
     | ((?:[?&#]|^)(?:{_SECRET_NAMES})=) [^&\s]+  # a form or a query
