@@ -431,7 +431,7 @@ MUTANTS = [Mutant(*mutant) for mutant in (
     ("a token is renewed early", "end - min(MARGIN,", "end - min(0,", "time to renew"),
     ("it is saved, and then used", """        try:
             self.save(kept)
-        finally:
+        finally:  # save() may raise: warnings as errors (python -W error), Ctrl-C
             self.why = _TokenKeeper.why
             self.kept = kept""", """        self.kept = kept
         self.save(kept)""", "two threads and"),
