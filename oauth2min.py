@@ -707,9 +707,9 @@ def _answer_to(asked, response):
     pairs = parse_qsl(query, True)  # True: a blank value is one, too
     fields = dict(pairs)
     is_ours = asked.state and asked.state == fields.get("state")
-    if not is_ours or len(fields) < len(pairs):
-        return None
-    return fields if fields.get("code") or fields.get("error") else None
+    is_answer = fields.get("code") or fields.get("error")
+    if is_ours and is_answer and len(fields) == len(pairs):
+        return fields
 
 # --- Token endpoint ---------------------------------------------------------------------
 
@@ -922,8 +922,8 @@ def _remove(path):
 
 def _flock(file, unix, windows):
     """Locks or unlocks an open file, by the name that the operation has on Unix or on
-    Windows. False: another process has the lock."""
-    try:
+    Windows. Returns whether it did: None if another process has the lock."""
+    with suppress(BlockingIOError, PermissionError):
         try:
             import fcntl
             fcntl.flock(file, fcntl.LOCK_NB | getattr(fcntl, unix))
@@ -931,8 +931,6 @@ def _flock(file, unix, windows):
             import msvcrt
             msvcrt.locking(file, getattr(msvcrt, windows), 1)
         return True
-    except (BlockingIOError, PermissionError):
-        return False
 
 # --- Loopback and terminal --------------------------------------------------------------
 
@@ -1672,7 +1670,7 @@ class _Connection(io.RawIOBase):
         # may: `lines` has its own error for that.
         self.until_end = True
         try:
-            if self.sock is None:
+            if not self.sock:
                 self.connect()
             answer = _Answer(self, method=request.method)
             for piece in _pieces(request, headers):
@@ -1941,7 +1939,8 @@ def _next_page(answer, page, first, next):
         link = _at(page, next)
     else:
         link = _link_in_header(answer.headers) or _link_on_page(page)
-    return _joined(answer.url, link) if link else None
+    if link:
+        return _joined(answer.url, link)
 
 def _link_in_header(headers):
     """The target of `Link: <target>; rel=next` (RFC 8288), or None."""
@@ -2410,9 +2409,11 @@ def main(argv: "List[str] | None" = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL):  # as Windows says
-            with suppress(OSError):  # `| head` has seen enough
-                sys.stdout.close()   # or Python would flush again at its end, and complain
+        # `| head` has seen enough. On Windows that is EINVAL; so is a wrong name of a file.
+        if (getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL)
+                and not error.filename):
+            with suppress(OSError):
+                sys.stdout.close()  # or Python would flush again at its end, and complain
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
         text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))

@@ -688,7 +688,7 @@ class FileTest(Case):
             sys.path.pop(0)
             print([name for name in sys.argv[1:] if not importlib.util.find_spec(name)])
             """
-        names -= {"fcntl", "msvcrt"}  # which not every system has
+        names -= {"fcntl", "msvcrt", "termios"}  # which not every system has
         self.assertEqual(self.output_of_python(code, *sorted(names)), "[]\n")
 
     def test_importing_it_loads_nothing_that_only_a_login_or_a_command_needs(self):
@@ -8806,6 +8806,12 @@ class CommandErrorTest(CommandCase):
         for line, says in mistakes:
             with self.subTest(line):
                 self.assertRegex(self.error_line_of(line.format(**names)), says)
+
+    def test_what_the_system_says_of_a_file_is_told(self):
+        # As Windows says it of much, such as a reader of stdout that has gone.
+        odd = OSError(errno.EINVAL, "Invalid argument", "token?.json")
+        with mock.patch("os.path.realpath", side_effect=odd):
+            self.assertIn("token?.json", self.error_line_of("token spotify"))
 
     def test_trouble_with_a_server_is_one_line(self):
         nowhere = {"Location": "http://["}

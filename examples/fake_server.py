@@ -248,7 +248,7 @@ class FakeServer:
         self._listener.server_close()
         self.hang_up()
         for worker in self._listener.workers:
-            worker.join()
+            worker.join(10)                     # not every system wakes one that reads
 
     def __enter__(self) -> "FakeServer":
         return self.start()
@@ -1461,6 +1461,9 @@ class Listener(socketserver.ThreadingTCPServer):
         """Until close(), which comes with a last connection: nothing wakes up in vain."""
         while not self.fake.closing.is_set():
             self.handle_request()
+
+    def verify_request(self, request: "Any", client_address: "Any") -> bool:
+        return not self.fake.closing.is_set()   # the last connection needs no thread
 
     def process_request(self, request: "Any", client_address: "Any") -> None:
         if self.fake.context:  # the handshake is for the worker: it may take its time

@@ -13,8 +13,8 @@ if [ "$(uname -m)" != x86_64 ]; then
     echo "Windows' Python is for x86_64" >&2
     exit 75
 fi
-# bookworm: a release that does not change any more.
-"$here/get.sh" "$folder" bookworm wine64 libz-mingw-w64
+# trixie: its Wine lasts; that of bookworm crashes at times when a socket is shut down.
+"$here/get.sh" "$folder" trixie wine64 libz-mingw-w64
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
