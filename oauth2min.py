@@ -93,8 +93,8 @@ class OAuth2Error(Exception):
     retry_after: "Optional[float]" = None    # seconds, if it is trouble that will pass
 
 class AuthorizationError(OAuth2Error):
-    """The user or the authorization endpoint said no, or what came back is no answer to our
-    request. Correct what `.error` names, then call `login()` again."""
+    """The user or the server said no, or what came back is no answer to our request.
+    Correct what `.error` names, then call `login()` again."""
 
 class TokenError(OAuth2Error):
     """The token endpoint said no (RFC 6749 section 5.2), or its answer made no sense."""
@@ -124,9 +124,8 @@ class UnsafeURL(OAuth2Error, ValueError):
 class Token(namedtuple("Token",
                        "access_token token_type expires_at refresh_token scope raw")):
     """What the token endpoint gave (RFC 6749 section 5.1); replaced, never changed.
-    expires_at: the clock time of its end in seconds, None if the server did not say.
-    scope: what it is good for, words with spaces. raw: the server's whole answer, with
-    whatever else is in it, such as an id_token. ValueError, TypeError: a wrong value."""
+    expires_at: its end, in seconds of the clock; None: not said. scope: words with spaces.
+    raw: the whole answer, an id_token for example. ValueError, TypeError: a wrong value."""
     __slots__ = ()
     access_token: str
     token_type: str
@@ -158,7 +157,7 @@ class Token(namedtuple("Token",
         life = _seconds(fields.get("expires_in"))
         scope = fields.get("scope") or fields.get("scopes") or ""
         if not isinstance(scope, list):
-            scope = str(scope).replace(",", " ").split()  # GitHub's has commas
+            scope = f"{scope}".replace(",", " ").split()  # GitHub's has commas
         return cls(fields.get("access_token") or fields.get("token"),
                    fields.get("token_type") or "Bearer",
                    _seconds(fields.get("expires_at"), life and time.time() + life),
@@ -317,10 +316,9 @@ class Client:
               timeout: "float | None" = None, **parameters: str) -> Token:
         """Makes sure that there is a usable token. The user is asked if there is none, if
         renewing it was refused, if more scope is wanted than was asked for last time, or if
-        there are `parameters`, which go with the authorization request.
-        The address is always shown on stderr. If the browser is on another machine, the
-        user pastes the address where it ends. open_browser: True, False, or a function that
-        gets the address; None opens it, but not over plain SSH and not for a device code.
+        there are `parameters`, which go with the authorization request. The address is
+        always shown on stderr; the one where it ends may be pasted. open_browser: a bool or
+        a function that gets it; None opens it, but not over plain SSH, nor for a device.
         timeout: seconds for the user. AuthorizationError: a no. LoginRequired: too late."""
         try:
             if not parameters:
@@ -361,7 +359,7 @@ class Client:
         form = {"response_type": "code", "redirect_uri": uri, "state": state}
         if self._server.get("pkce") is not False:
             methods = self._server.get("code_challenge_methods_supported") or "S256"
-            _require("S256" in str(methods), "this server's metadata do not list S256: if "
+            _require("S256" in f"{methods}", "this server's metadata do not list S256: if "
                      "it is to do without PKCE, write 'pkce': False into its dict")
             verifier = secrets.token_urlsafe(32)
             digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
@@ -388,8 +386,7 @@ class Client:
 
     def exchange(self, authorization_request: "Iterable[str]", response: str) -> Token:
         """The second half: `response` is the address that the browser ended at, or its
-        query. AuthorizationError: the answer is no, or it is none to this request (then
-        nothing was sent, and the code is still good)."""
+        query. AuthorizationError: a no, or no answer to this request: nothing was sent."""
         asked = AuthorizationRequest(*authorization_request)  # a session may make it a list
         with self._keeper.alone():  # a StoreError comes before the code is used up
             self.token = token = self.request_token(
@@ -500,6 +497,8 @@ class _TokenKeeper:
     failure = None
     # The process that holds the store's lock. Its thread (in `exchange`) may enter again.
     inside = None
+    # The token whose renewal is under way: its thread may come in again, from a trace.
+    spent = None
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
 
@@ -511,17 +510,15 @@ class _TokenKeeper:
         _require(store is None or hasattr(self.store, "lock"),
                  "store must be a path, or have load(), save(record) and lock()")
         self.name = getattr(self.store, "path", "the store")  # for messages
-        # {access token: monotonic() time}, of the token that we got in place of a refused
-        # one, until an API takes it or the time is over. An API that refuses this one, too,
-        # would refuse the next: without this, each 401 of it would cost a renewal.
+        # {access token: monotonic() time} of the one that we got in place of a refused one.
+        # Until an API takes it, or that time, another 401 is not worth another renewal.
         self.unproven = {}
         # {process: its lock}. In a forked child, the parent's might never be released.
         self.locks = {}
 
     def good(self, ask, rejected=None):
-        """A good token other than the `rejected` one. `ask` is Client.request_token. Many
-        may come here at once: one of them asks the server, the others wait for the lock,
-        and then find what that one got, in memory or in the store."""
+        """A good token other than the `rejected` one. `ask` is Client.request_token. Of
+        many who come at once one asks the server; the others wait, and find what it got."""
         kept = self.kept
         if kept and rejected is None and kept.is_good():
             return kept  # without any lock
@@ -551,12 +548,17 @@ class _TokenKeeper:
         program anew. LoginRequired: only a user can help."""
         old = kept and kept.token
         if old and old.refresh_token:
+            if self.spent is old:  # the server would take the second one for a thief's
+                raise URLError("this thread is renewing that token already: try again")
+            self.spent = old
             try:
                 return self.keep(self.refreshed(ask, old), kept.scope)
             except TokenError as error:
                 if not error._refused:
                     raise
                 said = error.error or error.error_description
+            finally:
+                self.spent = None
             # A process out of our lock's reach may have renewed before us.
             kept = self.newest()
             if kept and kept.token != old:
@@ -607,7 +609,7 @@ class _TokenKeeper:
     def read(self, record):
         """The record as a _Kept. StoreError: it is none, or another client's."""
         with suppress(KeyError, TypeError, ValueError):
-            kept = _Kept(Token(**record["token"]), record["renew_at"], str(record["scope"]))
+            kept = _Kept(Token(**record["token"]), record["renew_at"], f"{record['scope']}")
             kept.is_good()  # a TypeError if renew_at is no number
             if {**record, **self.owner} == record:
                 return kept
@@ -714,9 +716,8 @@ def _answer_to(asked, response):
 # --- Token endpoint ---------------------------------------------------------------------
 
 class _Endpoints:
-    """Speaks with the authorization server for the client, with its credentials. What is
-    known about that server, `get` and `endpoint`, is in the class that extends this one,
-    far below: _Server."""
+    """Speaks with the authorization server, with the client's credentials. What is known
+    of that server, `get` and `endpoint`, is in the class that extends this one: _Server."""
 
     def __init__(self, facts, http, client_id, client_secret):
         _require(_is_text(client_id), "client_id must be a string, not empty, of one line")
@@ -732,7 +733,7 @@ class _Endpoints:
         `needed` one is missing."""
         headers, proof = self.credentials()
         form = {**form, **proof}
-        secrets = [str(form[name]) for name in form if re.fullmatch(_SECRET_NAMES, name)]
+        secrets = [f"{form[name]}" for name in form if re.fullmatch(_SECRET_NAMES, name)]
         secrets += [self.client_secret, *headers.get("Authorization", "").split()]
         request = _Request(
             "POST", self.endpoint(endpoint),
@@ -791,8 +792,7 @@ def _is_refusal(answer, fields, word):
     Found". A refusal, too: JSON without an `error` (Twitch, Strava), or an empty 4xx."""
     status = answer.status_code
     is_client = word == "invalid_client" or not word and any(
-        challenge.startswith("basic")
-        for challenge in _listed(answer.headers, "WWW-Authenticate"))
+        word.startswith("basic") for word in _listed(answer.headers, "WWW-Authenticate"))
     is_own = fields and " " not in word or re.fullmatch(  # or 4xx and Content-Length: 0
         "4.. 0", f"{status} {answer.headers.get('Content-Length')}")
     return is_own and not is_client and status in (200, 400, 401, 403)
@@ -1235,7 +1235,7 @@ def _device_token(fields, open_browser, timeout, ask):
     # a terminal would obey it.
     url = str(fields.get("verification_uri_complete") or fields.get("verification_uri")
               or fields.get("verification_url"))
-    url = quote(url[:2000], _SAFE, None, "surrogatepass")
+    url = quote(url[:2000], f"{_SAFE}#", None, "surrogatepass")
     _origin(url)  # UnsafeURL: there is none, or it could open a file
     _say(f"To log in, type the code {_one_line(fields['user_code'])} at\n\n{url}\n\nin any "
          "browser.\n")
@@ -1444,7 +1444,7 @@ def _redirected(request, response):
     if target is None or body and not request.is_repeatable:
         raise _response_error(request, response)
     # A field is read as Latin-1; as bytes again, UTF-8 is quoted as what it is.
-    url = _joined(response.url, quote(target.encode("latin-1"), _SAFE))
+    url = _joined(response.url, quote(target.encode("latin-1"), f"{_SAFE}#"))
     here = _origin(response.url)
     there = _origin(url)
     if here != there:
@@ -1514,7 +1514,7 @@ def _seconds(value, default=None):
     """A number of seconds, which may have come as a string. The default: it is none, or not
     between 0 and 1e10."""
     with suppress(ValueError):
-        number = float(str(value))  # so true is no number
+        number = float(f"{value}")  # so true is no number
         if 0 < number < 1e10:
             return number
     return default
@@ -1545,6 +1545,7 @@ class _Connections(BaseHandler):
             login["Proxy-Authorization"] = headers.pop("Proxy-authorization")
         # With the process: after a fork, two of them would talk over one connection.
         key = os.getpid(), request.type, request.host, tunnel, login
+        request.deadline = monotonic() + request.timeout
         idle = None if request.spends else self.take(key)
         if idle:
             try:
@@ -1632,7 +1633,7 @@ class _Connection(io.RawIOBase):
             if size or self.until_end:
                 return size
             raise _BadAnswer("a body that breaks off")
-        except OSError:
+        except BaseException:  # Ctrl-C is one, too
             self.deadline = 0  # the buffer may have lost bytes: each later read fails, too
             raise
 
@@ -1665,7 +1666,7 @@ class _Connection(io.RawIOBase):
     def answer(self, request, headers):
         """Sends the request, and returns the answer when its head is there."""
         self.timeout = request.timeout
-        self.deadline = monotonic() + self.timeout
+        self.deadline = request.deadline
         # Whether the server may hang up now without an error from readinto. In the head it
         # may: `lines` has its own error for that.
         self.until_end = True
@@ -1821,7 +1822,7 @@ class _Answer(HTTPResponse):
             if not found:
                 self.fp = io.BytesIO()  # no later read may go on
                 raise _BadAnswer("a chunk that has no size, or is longer than that")
-            self.chunk_left = int(found.group(1), 16)
+            self.chunk_left = int(found[1], 16)
             if not self.chunk_left:
                 self.lines()  # the trailer: nobody needs it, but the next answer follows it
                 self._close_conn()  # closes the file, and not the socket
@@ -1882,7 +1883,7 @@ def _network_error(error, request):
     """What happened and what to do, without what Python's own messages quote."""
     if isinstance(error, URLError):
         error = error.reason
-    said = _one_line(getattr(error, "strerror", None) or str(error), request.secrets)
+    said = _one_line(getattr(error, "strerror", None) or f"{error}", request.secrets)
     advice = "check the address, the network and the proxy settings"
     if isinstance(error, socket.timeout):
         advice = "try again, or raise timeout="
@@ -1930,15 +1931,16 @@ def _challenge(headers):
 def _next_page(answer, page, first, next):
     """The address of the next page: where `pages` was told to look, or where it is found
     without that. None is the end."""
-    if isinstance(next, tuple):
-        cursor = _at(page, next[0])
-        return _with_parameter(first, next[1], cursor) if cursor else None
-    if callable(next):
+    if not next:
+        link = _link_in_header(answer.headers) or _link_on_page(page)
+    elif callable(next):
         link = next(page)
-    elif next:
+    elif isinstance(next, str):
         link = _at(page, next)
     else:
-        link = _link_in_header(answer.headers) or _link_on_page(page)
+        path, parameter = next
+        cursor = _at(page, path)
+        return _with_parameter(first, parameter, cursor) if cursor else None
     if link:
         return _joined(answer.url, link)
 
@@ -1982,7 +1984,7 @@ def _with_parameter(url, name, value):
 
 # --- HTTP: what is sent ---
 
-_SAFE = "%/:=&?~#+!$,;'@()*[]"  # has a meaning in an address, and stays as it is
+_SAFE = "%/:=&?~+!$,;'@()*[]"  # has a meaning in an address, and stays as it is; so has #
 _LOOPBACK = re.compile(r"(?i)(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?")
 # In lower case: the scheme, the host, and a port of at most 65535.
 _URL = re.compile(r"""(?x) (https?):// (\[[0-9a-f:.]+\]|[a-z0-9._~-]+)
@@ -2010,9 +2012,9 @@ def _joined(url, link):
 
 def _absolute(base_url, url, params=None):
     """The whole address, in the characters that HTTP allows."""
-    url = url.strip().partition("#")[0]
+    url = str.strip(url).partition("#")[0]  # a TypeError if it is no string
     if not re.match("(?i)[a-z][a-z0-9+.-]*:", url):  # it is relative: RFC 3986 section 4.2
-        _require(base_url, "a relative address needs a base_url")
+        _require(base_url, "a relative address needs a base_url: give the whole one")
         slash = "" if url[:1] in "?" else "/"  # "" is in it, too
         url = f"{base_url.rstrip('/')}{slash}{url.lstrip('/')}"
     query = _form(params or "")
@@ -2069,7 +2071,8 @@ def _origin(url, allow_http=True):
     without `allow_http`, it is neither https nor on this machine."""
     match = _URL.match(str.lower(url))  # a TypeError if it is no string
     if not match:
-        raise UnsafeURL(f"{_scheme_and_host(url)} is no web address, or has a user")
+        raise UnsafeURL(
+            f"{_scheme_and_host(url)!r} is no web address (https://...), or has a user")
     scheme, host, port = match.groups()
     if scheme == "http" and not allow_http and not _LOOPBACK.fullmatch(host):
         raise UnsafeURL(f"{_scheme_and_host(url)} is not https, and not on this machine")
@@ -2222,8 +2225,8 @@ def _metadata(http, issuer):
             if scheme == "https" and re.search('(?i)_endpoint": "http:', json.dumps(found)):
                 raise UnsafeURL("the metadata of this server name addresses without https")
             return found
-        tried.append(f"{url} answered {answer.code}, by {_at(found, 'issuer')!s:.30}")
-    raise OAuth2Error(_one_line(f"no metadata of this issuer: spell it as it does, or give "
+        tried.append(f"{url} answered {answer.code}, issuer {_at(found, 'issuer')!s:.30}")
+    raise OAuth2Error(_one_line(f"no metadata of this issuer: spell it as they do, or give "
                                 f"the endpoints in a dict: {'; '.join(tried)}"))
 
 class _Server(_Endpoints):
@@ -2410,13 +2413,13 @@ def main(argv: "List[str] | None" = None) -> int:
         return 130
     except Exception as error:
         # `| head` has seen enough. On Windows that is EINVAL; so is a wrong name of a file.
-        if (getattr(error, "errno", None) in (errno.EPIPE, errno.EINVAL)
-                and not error.filename):
+        if isinstance(error, OSError) and not error.filename and error.errno in (
+                errno.EPIPE, errno.EINVAL):
             with suppress(OSError):
                 sys.stdout.close()  # or Python would flush again at its end, and complain
             return 1
         # A URLError has a reason; "[Errno 111]" says nothing to most people.
-        text = re.sub(r"^\[\w+ \d+\] ", "", str(getattr(error, "reason", error)))
+        text = re.sub(r"^\[\w+ \d+\] ", "", f"{getattr(error, 'reason', error)}")
         _say("oauth2min: " + text.replace(
             "call login()", f"{_PROGRAM} login {given['SERVER']}"))
     return 1
@@ -2512,7 +2515,7 @@ def _logout(client, _):
     """Revokes the token and forgets it, which is a success also if the server does not
     confirm."""
     _say("Revoked and forgotten." if client.logout() else
-         "Forgotten here. The server did not confirm: a token lives until its end.")
+         "Forgotten here. The server did not confirm: any token lives until its end.")
 
 _COMMANDS = {"login": _login, "get": _get, "token": _print_token, "status": _status,
              "logout": _logout}

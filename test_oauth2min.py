@@ -1006,6 +1006,7 @@ class RequestTest(ServerCase):
             Row(params={}, query=""),
             Row(params=(), query=""),
             Row(params="a=1&b=2", query="?a=1&b=2"),
+            Row(params="a=c#&b=2", query="?a=c%23&b=2"),
             Row(url="echo#part", params={"a": 1}, query="?a=1"),
             Row(url="echo?z=0", params={"a": 1}, query="?z=0&a=1"),
             Row(url="echo?z=%20", params=None, query="?z=%20"),
@@ -1064,6 +1065,12 @@ class RequestTest(ServerCase):
         for number in float("nan"), float("inf"), -float("inf"):
             for value in number, {"a": [number]}:
                 self.error_of(ValueError, client.post, "echo", json=value)
+        self.assertEqual(self.server.requests, [])
+
+    def test_an_address_that_is_no_string_is_a_type_error(self):
+        for address in None, 5, b"echo":
+            with self.subTest(address):
+                self.error_of(TypeError, self.client().get, address)
         self.assertEqual(self.server.requests, [])
 
     def test_data_of_another_kind_is_a_mistake_that_names_what_takes_files(self):
@@ -1566,8 +1573,8 @@ class PagesTest(ServerCase):
         params = {"a": "1", "token": "0"}
         queries = self.queries_for_pages(text, number, last, params=params, next=cursor)
         self.assertEqual(queries, ["a=1&token=0", "a=1&token=t+2%26", "a=1&token=3"])
-        # The same cursor once more is the end.
-        queries = self.queries_for_pages(number, number, next=cursor)
+        # The same cursor once more is the end. A list will do, too, as JSON has it.
+        queries = self.queries_for_pages(number, number, next=list(cursor))
         self.assertEqual(queries, ["", "token=3"])
 
     def test_a_cursor_leaves_the_other_bytes_of_the_query_as_they_are(self):
@@ -2641,6 +2648,23 @@ class ReentryTest(ServerCase):
         client.refresh()
         self.assertEqual(seen, [old])
         self.assertEqual(client.access_token(), "scripted")
+
+    def test_a_trace_that_renews_during_a_renewal_sends_no_refresh_token_twice(self):
+        def renew(text):
+            if "/token" in text.partition("\n")[0]:
+                failures.append(self.error_of(URLError, client.access_token, old))
+                failures.append(self.error_of(URLError, client.refresh))
+
+        failures = []
+        client = self.logged_in_client(store=MemoryStore(), trace=renew)
+        old = client.token.access_token
+        client.token = client.token._replace(expires_at=1)
+        del failures[:]  # of the login, which the trace saw, too
+        self.assertEqual(client.get("me").status_code, 200)
+        self.assertEqual(len(failures), 2)
+        self.assert_token_requests(2)
+        client.refresh()
+        self.assert_token_requests(3)
 
     def test_a_trace_cannot_change_what_happens(self):
         def fail(text):
@@ -6472,6 +6496,28 @@ class StreamTest(ServerCase):
         client.get("x")
         self.assertEqual(raw.accepted, 2)
 
+    @unittest.skipUnless(hasattr(signal, "setitimer"), "no timers here")
+    def test_nor_after_a_read_that_ctrl_c_ended(self):
+        goes_on = threading.Event()
+
+        def pause(connection, request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n01234")
+            goes_on.wait(PATIENCE)
+            connection.sendall(b"56789")
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.getsignal(signal.SIGALRM))
+        signal.signal(signal.SIGALRM, interrupt)
+        _, client = self.raw_server_and_client([pause])
+        with client.open("x") as stream:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            self.error_of(KeyboardInterrupt, stream.read)
+            goes_on.set()
+            for _ in range(2):
+                self.error_of(socket.timeout, stream.read)
+
     def test_after_a_bad_chunk_nothing_more_can_be_read(self):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         rest = b"\r\n1\r\nb\r\n0\r\n\r\n"
@@ -7600,6 +7646,17 @@ class TimeoutTest(ServerCase):
         error = self.error_of(URLError, client.access_token)
         self.assertIsInstance(error.reason, socket.timeout)
         self.assertLess(len(sent), self.DRIPS // 4)
+
+    def test_a_request_that_is_sent_again_has_what_is_left_of_its_time(self):
+        def hang_up_late(connection, request):
+            time.sleep(0.6)
+
+        drip, sent = self.drip(b"", b"H", 10)  # of a second in all
+        raw, client = self.raw_server_and_client([OK, hang_up_late], [drip], timeout=1)
+        client.get("x")
+        self.error_of(URLError, client.get, "x")
+        self.assertEqual(raw.accepted, 2)
+        self.assertLess(len(sent), 8)  # 4 tenths of a second are left
 
     def test_each_read_of_a_stream_has_its_own_time(self):
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"

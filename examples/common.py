@@ -91,9 +91,12 @@ def say(text, indent=""):
 
 
 def reason(error):
-    """Why it went wrong, without what urllib and the system put around it."""
+    """Why it went wrong, and with which file, without what urllib and the system put around
+    it."""
     cause = getattr(error, "reason", error)
-    return str(getattr(cause, "strerror", None) or cause)
+    text = str(getattr(cause, "strerror", None) or cause)
+    file = getattr(cause, "filename", None)
+    return f"{file}: {text}" if file else text
 
 
 def system_words(error):
