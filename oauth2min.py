@@ -550,8 +550,8 @@ class _TokenKeeper:
         if old and old.refresh_token:
             if self.spent is old:  # the server would take the second one for a thief's
                 raise URLError("this thread is renewing that token already: try again")
-            self.spent = old
             try:
+                self.spent = old
                 return self.keep(self.refreshed(ask, old), kept.scope)
             except TokenError as error:
                 if not error._refused:
@@ -792,7 +792,7 @@ def _is_refusal(answer, fields, word):
     Found". A refusal, too: JSON without an `error` (Twitch, Strava), or an empty 4xx."""
     status = answer.status_code
     is_client = word == "invalid_client" or not word and any(
-        word.startswith("basic") for word in _listed(answer.headers, "WWW-Authenticate"))
+        field.startswith("basic") for field in _listed(answer.headers, "WWW-Authenticate"))
     is_own = fields and " " not in word or re.fullmatch(  # or 4xx and Content-Length: 0
         "4.. 0", f"{status} {answer.headers.get('Content-Length')}")
     return is_own and not is_client and status in (200, 400, 401, 403)
