@@ -495,10 +495,10 @@ class _TokenKeeper:
     in_store = None
     # How the last renewal failed: whoever waited for it gets this error, too.
     failure = None
-    # The process that holds the store's lock. Its thread (in `exchange`) may enter again.
+    # The process whose thread is inside of `alone`: that one may enter again.
     inside = None
-    # The token whose renewal is under way: its thread may come in again, from a trace.
-    spent = None
+    # What the thread inside renews, 0 for nothing yet: it may come in again, from a trace.
+    renewing = 0
     # Why only a user can help: this, or how the server refused to renew the last token.
     why = "no good token, nor one to renew it (is there a scope offline_access?)"
 
@@ -546,19 +546,17 @@ class _TokenKeeper:
     def renew(self, ask, kept):
         """A new token from the server: by the refresh grant (RFC 6749 section 6), or for a
         program anew. LoginRequired: only a user can help."""
+        if self.renewing is kept:  # the same refresh token once more would be a thief's
+            raise URLError("this thread is renewing the token already: try again")
+        self.renewing = kept
         old = kept and kept.token
         if old and old.refresh_token:
-            if self.spent is old:  # the server would take the second one for a thief's
-                raise URLError("this thread is renewing that token already: try again")
             try:
-                self.spent = old
                 return self.keep(self.refreshed(ask, old), kept.scope)
             except TokenError as error:
                 if not error._refused:
                     raise
                 said = error.error or error.error_description
-            finally:
-                self.spent = None
             # A process out of our lock's reach may have renewed before us.
             kept = self.newest()
             if kept and kept.token != old:
@@ -586,12 +584,13 @@ class _TokenKeeper:
         """Lets in one thread of one process at a time, and yields the newest token."""
         process = os.getpid()
         with self.locks.setdefault(process, threading.RLock()):
-            if self.store is None or self.inside == process:  # or this thread is inside
+            if self.inside == process:  # this thread is inside
                 yield self.kept
                 return
             self.inside = process
+            self.renewing = 0
             try:
-                with self.store.lock():
+                with ExitStack() if self.store is None else self.store.lock():
                     yield self.newest()
             finally:
                 self.inside = None
@@ -1641,7 +1640,7 @@ class _Connection(io.RawIOBase):
         """Opens the socket: to the proxy if there is one, through its tunnel (RFC 9110
         section 9.3.6), and in TLS with the server itself."""
         scheme, host, tunnel, login = self.key[1:]
-        if scheme == "https" and self.owner.context is None:
+        if scheme == "https" and not self.owner.context:
             import ssl  # there are Pythons without
             # TLS 1.2 at least; before Python 3.10, as the system's OpenSSL has it.
             self.owner.context = ssl.create_default_context()

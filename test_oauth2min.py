@@ -2666,6 +2666,16 @@ class ReentryTest(ServerCase):
         client.refresh()
         self.assert_token_requests(3)
 
+    def test_a_trace_that_asks_for_a_token_does_not_ask_the_server_for_another(self):
+        def ask(text):
+            failures.append(self.error_of(URLError, client.access_token))
+
+        failures = []
+        client = self.client(trace=ask)
+        client.refresh()
+        self.assertEqual(len(failures), 2)  # at the request, and at its answer
+        self.assert_token_requests(1)
+
     def test_a_trace_cannot_change_what_happens(self):
         def fail(text):
             raise KeyError(text)

@@ -407,14 +407,15 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "return kept if True else", "without locks"),
     ("one thread at a time", "with self.locks.setdefault(process, threading.RLock()):",
      "if True:", "two threads and"),
-    ("the same thread may come in twice",
-     "if self.store is None or self.inside == process:", "if self.store is None:", "signals"),
+    ("the same thread may come in twice", "if self.inside == process:",
+     "if self.store is None:", "signals"),
     ("the same thread may have the lock twice", "threading.RLock()", "threading.Lock()",
      "signals"),
     ("whoever comes after is not inside", """            finally:
                 self.inside = None""", """            finally:
                 pass""", ""),
-    ("one process at a time", "with self.store.lock():", "if True:", ""),
+    ("one process at a time", "with ExitStack() if self.store is None else self.store.lock():",
+     "if True:", ""),
     ("a logout of another process counts",
      "if record != self.in_store:", "if record not in (None, self.in_store):",
      "nothing is revoked"),
@@ -451,8 +452,8 @@ MUTANTS = [Mutant(*mutant) for mutant in (
      "has ended"),
     ("a token that was accepted may be renewed again",
      "keeper.unproven = {}", "pass", "has ended"),
-    ("who comes in alone looks into the store", """with self.store.lock():
-                    yield self.newest()""", """with self.store.lock():
+    ("who comes in alone looks into the store", """else self.store.lock():
+                    yield self.newest()""", """else self.store.lock():
                     yield self.kept""", "refresh()"),
     ("a logout forgets", "            keeper.keep(None)", "            pass",
      "nothing is revoked"),
